@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+
+/// The keys of one service and their standing; the only thing that grants leases.
+///
+/// Any thread may call any member; ``lease(model:excluding:at:)`` under the default strategy takes no lock and allocates nothing beyond the lease.
+public protocol KeyPool: AnyObject, Sendable {
+    /// Grants the right to spend one key on one attempt.
+    ///
+    /// - Parameters:
+    ///   - model: the model that the request is for; nil where none can be read.
+    ///   - tried: keys that this request has spent already; never granted again.
+    ///   - now: the present moment.
+    func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision
+
+    /// Takes a lease back with what the attempt taught. Called by ``KeyLease/settle(_:model:at:)``, once for each lease.
+    func settle(_ key: any LeasedKey, as outcome: AttemptOutcome, model: String?, grantedAt: Moment, at now: Moment)
+}
+
+/// What a pool answers to a request for a key.
+public enum LeaseDecision: ~Copyable, Sendable {
+    /// This key is to be spent.
+    case granted(KeyLease)
+    /// Keys exist, but none may be used now. `until` is when the first is back; nil when none comes back by itself.
+    case resting(until: Moment?)
+    /// Every key that may be used now has been tried by this request.
+    case allTried
+    /// The pool has no key.
+    case noKeys
+}
+
+/// The keys that one request has spent, in order. Holds four without allocating.
+public struct TriedKeys: Sendable {
+    private var first: (Int64, Int64, Int64, Int64) = (0, 0, 0, 0)
+    private var more: [Int64] = []
+    /// How many were spent.
+    public private(set) var count = 0
+
+    /// None yet.
+    public init() {}
+
+    /// Remembers that `key` was spent.
+    public mutating func insert(_ key: KeyID) {
+        switch count {
+        case 0: first.0 = key.rawValue
+        case 1: first.1 = key.rawValue
+        case 2: first.2 = key.rawValue
+        case 3: first.3 = key.rawValue
+        default: more.append(key.rawValue)
+        }
+        count += 1
+    }
+
+    /// Whether `key` was spent.
+    public func contains(_ key: KeyID) -> Bool {
+        let id = key.rawValue
+        return count > 0 && (first.0 == id || first.1 == id || first.2 == id || first.3 == id || more.contains(id))
+    }
+}
+
+/// The pool's own handle on a granted key: what a settlement needs.
+public protocol LeasedKey: AnyObject, Sendable {
+    /// The key's number.
+    var id: KeyID { get }
+    /// What is shown to the provider.
+    var secret: Secret { get }
+}
+
+/// The right to spend one key on one attempt; settled exactly once.
+public struct KeyLease: ~Copyable, Sendable {
+    private let pool: any KeyPool
+    /// The granted key.
+    public let key: any LeasedKey
+    /// When the pool granted it: what was learned before a rest began does not count again.
+    public let grantedAt: Moment
+    private var isSettled = false
+
+    /// A lease on `key`. For pools to make.
+    public init(on key: any LeasedKey, of pool: any KeyPool, at now: Moment) {
+        self.pool = pool
+        self.key = key
+        self.grantedAt = now
+    }
+
+    /// Gives the key back with what the attempt taught.
+    public consuming func settle(_ outcome: AttemptOutcome, model: String?, at now: Moment) {
+        pool.settle(key, as: outcome, model: model, grantedAt: grantedAt, at: now)
+        isSettled = true
+    }
+
+    // Forgotten: nothing was learned, but the key is no longer in flight.
+    deinit {
+        if !isSettled { pool.settle(key, as: .abandoned, model: nil, grantedAt: grantedAt, at: grantedAt) }
+    }
+}

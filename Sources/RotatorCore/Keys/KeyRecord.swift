@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+/// An upstream key as the catalogue keeps it.
+public struct KeyRecord: Sendable {
+    /// Its number.
+    public var id: KeyID
+    /// The service whose pool it belongs to.
+    public var serviceID: ServiceID
+    /// What is shown to the provider.
+    public var secret: Secret
+    /// A name for people; may be empty.
+    public var name: String
+    /// Its share under the weighted strategy, 1…1,000,000.
+    public var weight: Int
+    /// False when an administrator switched it off.
+    public var isActive: Bool
+    /// Rests, failures and counters as last written down.
+    public var standing: StandingRecord
+
+    /// A key as the catalogue keeps it.
+    public init(id: KeyID, serviceID: ServiceID, secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true, standing: StandingRecord = StandingRecord()) {
+        self.id = id
+        self.serviceID = serviceID
+        self.secret = secret
+        self.name = name
+        self.weight = weight
+        self.isActive = isActive
+        self.standing = standing
+    }
+}
+
+/// A key that is to be added to a pool.
+public struct NewKey: Sendable {
+    /// What is shown to the provider: 1 to 8,192 visible ASCII octets.
+    public var secret: Secret
+    /// A name for people.
+    public var name: String
+    /// Its share under the weighted strategy, 1…1,000,000.
+    public var weight: Int
+    /// Whether it may be used at once.
+    public var isActive: Bool
+
+    /// A key to be added.
+    public init(secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true) {
+        self.secret = secret
+        self.name = name
+        self.weight = weight
+        self.isActive = isActive
+    }
+}
+
+/// What is remembered of a key's standing over a restart. All times are absolute.
+public struct StandingRecord: Sendable, Hashable {
+    /// The provider-given part of a key's state (an administrator's `disabled` is ``KeyRecord/isActive``).
+    public enum State: String, Sendable, Hashable, CaseIterable { case active, cooling, exhausted, invalid }
+
+    /// A rest of this key for one model alone.
+    public struct ModelRest: Sendable, Hashable {
+        /// The model as the request named it.
+        public var model: String
+        /// When it may be tried again.
+        public var until: Moment
+        /// Why, in a stable word such as `rate_limited` or `forbidden`.
+        public var reason: String
+        /// How many rests in a row; drives the doubling.
+        public var level: Int
+
+        /// A rest for one model.
+        public init(model: String, until: Moment, reason: String, level: Int) {
+            self.model = model
+            self.until = until
+            self.reason = reason
+            self.level = level
+        }
+    }
+
+    /// The state that was last decided; `cooling` and `exhausted` end by themselves at `until`.
+    public var state: State = .active
+    /// When the rest ends; nil when the state does not end by itself.
+    public var until: Moment?
+    /// Why, in a stable word; empty when active.
+    public var reason: String = ""
+    /// Rests for one model alone.
+    public var models: [ModelRest] = []
+    /// 401-like refusals in a row.
+    public var rejections: Int = 0
+    /// Rests in a row by 429 without a time of the provider's own; drives the doubling from 1 s to 60 s.
+    public var rateLimitLevel: Int = 0
+    /// `exhausted` in a row; drives the doubling from 1 h to 24 h.
+    public var exhaustionLevel: Int = 0
+    /// 5xx-like failures in a row.
+    public var upstreamFailures: Int = 0
+    /// How often in a row the circuit opened; drives the doubling from 5 s to 60 s.
+    public var circuitLevel: Int = 0
+    /// When the open circuit admits a trial; nil when it is closed.
+    public var circuitUntil: Moment?
+    /// Attempts that succeeded, ever.
+    public var successCount: Int64 = 0
+    /// Attempts that failed by the key's or the provider's fault, ever.
+    public var failureCount: Int64 = 0
+    /// When it was last granted; nil when never.
+    public var lastUsedAt: Moment?
+
+    /// A key that nothing is known of.
+    public init() {}
+}

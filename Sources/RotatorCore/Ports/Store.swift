@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+
+/// Where services and keys are kept. Every call may suspend; none blocks the caller's thread for I/O.
+///
+/// A write that has returned survives a crash of the process (a durable backend) and is whole: all of it or nothing.
+public protocol UpstreamCatalog: Sendable {
+    /// All services, by number.
+    func services() async throws(StoreError) -> [ServiceRecord]
+    /// Adds a service. Throws ``StoreError/Code/conflict`` when the slug is taken.
+    func insertService(_ configuration: ServiceConfiguration) async throws(StoreError) -> ServiceRecord
+    /// Replaces a service's configuration. Throws `notFound`, or `conflict` when the slug is taken by another.
+    func updateService(_ service: ServiceRecord) async throws(StoreError)
+    /// Removes a service and its keys. Throws `notFound`.
+    func deleteService(_ id: ServiceID) async throws(StoreError)
+
+    /// All keys of a service with their standing, by number.
+    func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord]
+    /// Adds keys in one transaction, in order. One result per key; a value that the service has already, or that stood earlier in `keys`, is
+    /// ``KeyInsertion/duplicate`` and changes nothing. Throws `notFound` when the service is gone.
+    func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion]
+    /// Changes name, weight and switch of a key. Throws `notFound`.
+    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError)
+    /// Removes a key. Throws `notFound`.
+    func deleteKey(_ id: KeyID) async throws(StoreError)
+    /// Removes all keys of a service and says how many. Throws `notFound` when the service is gone.
+    func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int
+}
+
+/// What became of a key that was to be added.
+public enum KeyInsertion: Sendable {
+    /// It is in the pool now.
+    case inserted(KeyRecord)
+    /// The service has this value already.
+    case duplicate
+}
+
+/// Where the standing of keys is written down.
+public protocol KeyLedger: Sendable {
+    /// Writes the standing of the given keys in one transaction; keys that are gone are passed over.
+    func record(_ standings: [KeyID: StandingRecord]) async throws(StoreError)
+}
+
+/// Small named values of the installation itself (generated secrets' hashes, the token key): sealed at rest.
+public protocol SettingStore: Sendable {
+    /// The value under `name`; nil when there is none.
+    func setting(_ name: String) async throws(StoreError) -> [UInt8]?
+    /// Sets or replaces the value under `name`.
+    func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError)
+}
+
+/// Who changed what, when.
+public protocol AuditLog: Sendable {
+    /// Appends an entry.
+    func append(_ entry: AuditEntry) async throws(StoreError)
+    /// Entries with a number above `after`, oldest first, at most `limit`.
+    func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)]
+}
+
+/// One line of the audit log. Never holds a credential.
+public struct AuditEntry: Sendable, Hashable {
+    /// When it was done.
+    public var at: Moment
+    /// Who did it: a user name, or `system`.
+    public var actor: String
+    /// What was done, such as `keys.export`.
+    public var action: String
+    /// To what, such as `service 3`.
+    public var subject: String
+
+    /// One line of the audit log.
+    public init(at: Moment, actor: String, action: String, subject: String) {
+        self.at = at
+        self.actor = actor
+        self.action = action
+        self.subject = subject
+    }
+}
+
+/// Why a store could not do what it was asked.
+public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kind of reason.
+    public enum Code: String, Sendable, Hashable {
+        /// Another object holds the same unique value.
+        case conflict
+        /// The object is gone.
+        case notFound
+        /// The store cannot be reached or is busy; worth trying again.
+        case unavailable
+        /// The disk is full, read-only, or refuses to write.
+        case notWritable
+        /// Another process holds the embedded store.
+        case locked
+        /// The store was sealed under another encryption key.
+        case wrongEncryptionKey
+        /// The store's content cannot be read.
+        case damaged
+        /// A location or option that is not understood.
+        case misconfigured
+    }
+
+    /// The kind of reason.
+    public var code: Code
+    /// One line for an operator, without credentials.
+    public var message: String
+
+    /// A reason with its words.
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { "\(code.rawValue): \(message)" }
+}
