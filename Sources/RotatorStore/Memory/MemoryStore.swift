@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+internal import Synchronization
+
+/// A store in the memory of this process, gone with it: for tests and for embedding. Seals nothing, because nothing leaves the process.
+public actor MemoryStore: Store {
+    private struct Pool {
+        var configuration: ServiceConfiguration
+        /// Ascending: numbers only grow.
+        var keyIDs: [KeyID] = []
+        /// Which values are there, as hashes, so that no second copy of a key is kept.
+        var digests: Set<[UInt8]> = []
+    }
+
+    private var pools: [ServiceID: Pool] = [:]
+    private var records: [KeyID: KeyRecord] = [:]
+    private var lastService: Int64 = 0
+    private var lastKey: Int64 = 0
+    private var settings: [String: [UInt8]] = [:]
+    private var audit: [AuditEntry] = []
+    private let isClosed = Mutex(false)
+
+    /// An empty store, ready for use.
+    public init() {}
+
+    /// An empty store; `url` and `sealing` do not matter.
+    public static func open(_ url: StoreURL, sealing: MasterKey) async throws(StoreError) -> MemoryStore { MemoryStore() }
+
+    public func migrate() throws(StoreError) { try requireOpen() }
+
+    public func close() { isClosed.withLock { $0 = true } }
+
+    public func ping() throws(StoreError) { try requireOpen() }
+
+    public nonisolated var health: StoreHealth { isClosed.withLock { $0 } ? .failing(Self.closed) : .reachable }
+
+    private static let closed = StoreError(.unavailable, "the store is closed")
+
+    private func requireOpen() throws(StoreError) {
+        if isClosed.withLock({ $0 }) { throw Self.closed }
+    }
+}
+
+extension MemoryStore: UpstreamCatalog {
+    public func services() throws(StoreError) -> [ServiceRecord] {
+        try requireOpen()
+        return pools.map { ServiceRecord(id: $0.key, configuration: $0.value.configuration) }.sorted { $0.id < $1.id }
+    }
+
+    public func insertService(_ configuration: ServiceConfiguration) throws(StoreError) -> ServiceRecord {
+        try requireOpen()
+        try requireFree(configuration.slug, for: nil)
+        lastService += 1
+        let id = ServiceID(lastService)
+        pools[id] = Pool(configuration: configuration)
+        return ServiceRecord(id: id, configuration: configuration)
+    }
+
+    public func updateService(_ service: ServiceRecord) throws(StoreError) {
+        try requireOpen()
+        _ = try pool(service.id)
+        try requireFree(service.configuration.slug, for: service.id)
+        pools[service.id]?.configuration = service.configuration
+    }
+
+    public func deleteService(_ id: ServiceID) throws(StoreError) {
+        try requireOpen()
+        for key in try pool(id).keyIDs { records[key] = nil }
+        pools[id] = nil
+    }
+
+    public func keys(of service: ServiceID) throws(StoreError) -> [KeyRecord] {
+        try requireOpen()
+        return pools[service]?.keyIDs.compactMap { records[$0] } ?? []
+    }
+
+    public func insertKeys(_ keys: [NewKey], into service: ServiceID) throws(StoreError) -> [KeyInsertion] {
+        try requireOpen()
+        var pool = try pool(service)
+        pools[service] = nil
+        defer { pools[service] = pool }
+        return keys.map { key in
+            guard pool.digests.insert(KeyDigest.sha256(of: key.secret)).inserted else { return .duplicate }
+            lastKey += 1
+            let record = KeyRecord(
+                id: KeyID(lastKey), serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive)
+            records[record.id] = record
+            pool.keyIDs.append(record.id)
+            return .inserted(record)
+        }
+    }
+
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) throws(StoreError) {
+        try requireOpen()
+        guard var record = records[id] else { throw Self.noKey(id) }
+        record.name = name
+        record.weight = weight
+        record.isActive = isActive
+        records[id] = record
+    }
+
+    public func deleteKey(_ id: KeyID) throws(StoreError) {
+        try requireOpen()
+        guard let record = records.removeValue(forKey: id) else { throw Self.noKey(id) }
+        pools[record.serviceID]?.keyIDs.removeAll { $0 == id }
+        pools[record.serviceID]?.digests.remove(KeyDigest.sha256(of: record.secret))
+    }
+
+    public func deleteKeys(of service: ServiceID) throws(StoreError) -> Int {
+        try requireOpen()
+        let ids = try pool(service).keyIDs
+        for id in ids { records[id] = nil }
+        pools[service]?.keyIDs = []
+        pools[service]?.digests = []
+        return ids.count
+    }
+
+    private static func noKey(_ id: KeyID) -> StoreError { StoreError(.notFound, "there is no key \(id)") }
+
+    private func pool(_ id: ServiceID) throws(StoreError) -> Pool {
+        guard let pool = pools[id] else { throw StoreError(.notFound, "there is no service \(id)") }
+        return pool
+    }
+
+    private func requireFree(_ slug: String, for id: ServiceID?) throws(StoreError) {
+        if pools.contains(where: { $0.key != id && $0.value.configuration.slug == slug }) {
+            throw StoreError(.conflict, "the slug \(slug) is taken")
+        }
+    }
+}
+
+extension MemoryStore: KeyLedger, SettingStore, AuditLog {
+    public func record(_ standings: [KeyID: StandingRecord]) throws(StoreError) {
+        try requireOpen()
+        for (id, standing) in standings { records[id]?.standing = standing }
+    }
+
+    public func setting(_ name: String) throws(StoreError) -> [UInt8]? {
+        try requireOpen()
+        return settings[name]
+    }
+
+    public func setSetting(_ name: String, to value: [UInt8]) throws(StoreError) {
+        try requireOpen()
+        settings[name] = value
+    }
+
+    public func append(_ entry: AuditEntry) throws(StoreError) {
+        try requireOpen()
+        audit.append(entry)
+    }
+
+    public func auditEntries(after: Int64, limit: Int) throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try requireOpen()
+        guard limit > 0, after < Int64(audit.count) else { return [] }
+        let first = Int(max(0, after))
+        return audit[first...].prefix(limit).enumerated().map { (id: Int64(first + $0.offset + 1), entry: $0.element) }
+    }
+}

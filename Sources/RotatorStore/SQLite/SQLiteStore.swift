@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+internal import Synchronization
+
+/// A store in one SQLite database: the embedded default, for one process on one machine.
+///
+/// Writes go through one connection on one thread, in the order in which they come; reads through a second connection on a second thread, so
+/// that an import does not hold up a listing. Neither is ever a caller's thread. A call that finds 1,024 others waiting throws `unavailable`.
+///
+/// In a file (`sqlite:PATH`) a write that has returned survives `kill -9` and the loss of power: it is in the write-ahead log and the log is
+/// on disk (`synchronous=FULL`). The file has mode 0600; `PATH.lock` beside it is held while the store is open and stays behind empty of meaning.
+public final class SQLiteStore: Store {
+    /// What tests vary.
+    struct Options: Sendable {
+        /// Run on each of the store's threads before anything else.
+        var prelude: @Sendable () -> Void = {}
+        /// How many calls may wait.
+        var waitingLimit = 1024
+    }
+
+    private let writer: WorkerThread<SQLiteSession>
+    // Nil in memory, where there is but one connection.
+    private let reader: WorkerThread<SQLiteSession>?
+    private let lastHealth = Mutex(StoreHealth.reachable)
+
+    private init(writer: WorkerThread<SQLiteSession>, reader: WorkerThread<SQLiteSession>?) {
+        self.writer = writer
+        self.reader = reader
+    }
+
+    /// Opens the database at `url`, or makes an empty one with the directories above it (mode 0700).
+    ///
+    /// - Throws: `misconfigured` for a database of another program or a newer version, `wrongEncryptionKey`, `damaged` for what is not a
+    ///   database or does not pass SQLite's `quick_check`, `locked` when another process has it open, `notWritable` or `unavailable`. An
+    ///   existing database is not changed by an attempt that throws.
+    public static func open(_ url: StoreURL, sealing key: MasterKey) async throws(StoreError) -> SQLiteStore {
+        try await open(url, sealing: key, options: Options())
+    }
+
+    static func open(_ url: StoreURL, sealing key: MasterKey, options: Options) async throws(StoreError) -> SQLiteStore {
+        let sealer = Sealer(key)
+        switch url.place {
+        case .sqliteInMemory:
+            let writer = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
+                try SQLiteSession.inMemory(sealing: sealer)
+            }
+            return SQLiteStore(writer: writer, reader: nil)
+        case .sqlite(let path):
+            let file = Mutex<SQLiteFile?>(nil)
+            let writer = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
+                options.prelude()
+                let locked = try SQLiteFile(path: path)
+                file.withLock { $0 = locked }
+                return try SQLiteSession.writing(locked, sealing: sealer)
+            }
+            guard let locked = file.withLock({ $0 }) else { preconditionFailure("a writer has its file") }
+            let reader = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
+                options.prelude()
+                return try SQLiteSession.reading(locked, sealing: sealer)
+            }
+            return SQLiteStore(writer: writer, reader: reader)
+        }
+    }
+
+    public func migrate() async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.migrate() }
+    }
+
+    public func close() async {
+        await reader?.close()
+        // The last connection writes the log back into the database and gives the lock up.
+        await writer.close()
+    }
+
+    public func ping() async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.ping() }
+    }
+
+    public var health: StoreHealth { lastHealth.withLock { $0 } }
+
+    private func write<Value: Sendable>(
+        _ work: @escaping @Sendable (inout SQLiteSession) throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value { try await run(writer, work) }
+
+    private func read<Value: Sendable>(
+        _ work: @escaping @Sendable (inout SQLiteSession) throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value { try await run(reader ?? writer, work) }
+
+    private func run<Value: Sendable>(
+        _ worker: WorkerThread<SQLiteSession>, _ work: @escaping @Sendable (inout SQLiteSession) throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        do throws(StoreError) {
+            let value = try await worker.run(work)
+            lastHealth.withLock { $0 = .reachable }
+            return value
+        } catch {
+            lastHealth.withLock { $0 = StoreHealth(after: error) }
+            throw error
+        }
+    }
+}
+
+extension SQLiteStore: UpstreamCatalog {
+    public func services() async throws(StoreError) -> [ServiceRecord] {
+        try await read { session throws(StoreError) in try session.services() }
+    }
+
+    public func insertService(_ configuration: ServiceConfiguration) async throws(StoreError) -> ServiceRecord {
+        try await write { session throws(StoreError) in try session.insertService(configuration) }
+    }
+
+    public func updateService(_ service: ServiceRecord) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.updateService(service) }
+    }
+
+    public func deleteService(_ id: ServiceID) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.deleteService(id) }
+    }
+
+    public func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord] {
+        try await read { session throws(StoreError) in try session.keys(of: service) }
+    }
+
+    public func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion] {
+        try await write { session throws(StoreError) in try session.insertKeys(keys, into: service) }
+    }
+
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.updateKey(id, name: name, weight: weight, isActive: isActive) }
+    }
+
+    public func deleteKey(_ id: KeyID) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.deleteKey(id) }
+    }
+
+    public func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int {
+        try await write { session throws(StoreError) in try session.deleteKeys(of: service) }
+    }
+}
+
+extension SQLiteStore: KeyLedger {
+    public func record(_ standings: [KeyID: StandingRecord]) async throws(StoreError) {
+        guard !standings.isEmpty else { return }
+        try await write { session throws(StoreError) in try session.record(standings) }
+    }
+}
+
+extension SQLiteStore: SettingStore {
+    public func setting(_ name: String) async throws(StoreError) -> [UInt8]? {
+        try await read { session throws(StoreError) in try session.setting(name) }
+    }
+
+    public func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.setSetting(name, to: value) }
+    }
+}
+
+extension SQLiteStore: AuditLog {
+    public func append(_ entry: AuditEntry) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.append(entry) }
+    }
+
+    public func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        guard limit > 0 else { return [] }
+        return try await read { session throws(StoreError) in try session.auditEntries(after: after, limit: limit) }
+    }
+}

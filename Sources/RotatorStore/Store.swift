@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// Durable memory behind Core's ports: services, keys and their standing, settings, the audit log.
+///
+/// Whoever adds a backend conforms to this and runs `StoreConformance` of RotatorTestKit against it.
+///
+/// Any task may call any member, on any thread; none of them blocks the caller's thread for I/O. Calls that change something are carried out
+/// one after the other, each whole or not at all, and have survived a crash by the time they return. Cancelling the calling task takes
+/// nothing back: the call runs to its end.
+public protocol Store: UpstreamCatalog, KeyLedger, SettingStore, AuditLog {
+    /// Opens the store at `url` and checks that it can be used, without changing an existing one.
+    ///
+    /// - Parameters:
+    ///   - url: Where the store is.
+    ///   - sealing: Seals what must not be read by whoever has the store's files alone.
+    /// - Throws: `misconfigured` for a location of another backend or a store of a newer version, `wrongEncryptionKey`, `damaged`, `locked`,
+    ///   `notWritable` or `unavailable`; in each case nothing was written.
+    static func open(_ url: StoreURL, sealing: MasterKey) async throws(StoreError) -> Self
+
+    /// Brings the schema to this version's, in one transaction; does nothing when it is already there. To be called once after opening:
+    /// until then every other call throws `misconfigured`.
+    func migrate() async throws(StoreError)
+
+    /// Lets calls that have begun or wait finish, then gives everything back. Later calls throw `unavailable`; closing twice does no harm.
+    func close() async
+
+    /// Makes one round trip to the store, so that ``health`` is fresh. Throws what any call would throw now.
+    func ping() async throws(StoreError)
+
+    /// Whether the store served its last call; read from memory, never waits.
+    var health: StoreHealth { get }
+}
+
+extension Store {
+    /// Whether the store served its last call; read from memory, never waits.
+    public var isReachable: Bool { health == .reachable }
+}
+
+/// Whether a store can be used at present.
+public enum StoreHealth: Sendable, Hashable {
+    /// The last call was served, or refused for a reason that lies in the call itself.
+    case reachable
+    /// The last call failed for this reason, which lies in the store.
+    case failing(StoreError)
+
+    /// What the end of a call says about the store: `error` when it lies there, nil for a call that was served.
+    init(after error: StoreError?) {
+        switch error?.code {
+        case nil, .conflict, .notFound: self = .reachable
+        case .unavailable, .notWritable, .locked, .wrongEncryptionKey, .damaged, .misconfigured: self = .failing(error!)
+        }
+    }
+}
+
+/// Opens the store that `url` names. The caller still has to call ``Store/migrate()``.
+///
+/// - Throws: As ``Store/open(_:sealing:)`` does.
+public func openStore(_ url: StoreURL, sealing key: MasterKey) async throws(StoreError) -> any Store {
+    switch url.place {
+    case .sqlite, .sqliteInMemory: try await SQLiteStore.open(url, sealing: key)
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// Where a store is: what `DATABASE_URL` holds. Prints without passwords.
+public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
+    /// The backends that can be named.
+    public enum Place: Sendable, Hashable {
+        /// A SQLite database in the file at this path; relative paths start at the working directory.
+        case sqlite(path: String)
+        /// A SQLite database in memory, gone when it is closed.
+        case sqliteInMemory
+    }
+
+    /// The backend with what it needs to be found.
+    public let place: Place
+
+    /// A store at a place that is known already.
+    public init(_ place: Place) { self.place = place }
+
+    /// Reads `sqlite:PATH` or `sqlite::memory:`.
+    ///
+    /// - Throws: `misconfigured`, in one line that says what is accepted and does not repeat `text`, which may hold a password.
+    public init(_ text: String) throws(StoreError) {
+        let scheme = text.prefix { $0 != ":" }.lowercased()
+        guard scheme.utf8.count < text.utf8.count else {
+            throw StoreError(.misconfigured, "a store's location begins with its kind; \(Self.accepted)")
+        }
+        let rest = String(text.dropFirst(scheme.count + 1))
+        switch scheme {
+        case "sqlite":
+            guard !rest.hasPrefix("//") else {
+                throw StoreError(.misconfigured, "sqlite: is followed by a path without '//', such as sqlite:/var/lib/rotator/rotator.db")
+            }
+            guard !rest.isEmpty, !rest.hasSuffix("/"), !rest.utf8.contains(0) else {
+                throw StoreError(.misconfigured, "sqlite: is followed by the path of a file, such as sqlite:data/rotator.db")
+            }
+            place = rest == ":memory:" ? .sqliteInMemory : .sqlite(path: rest)
+        case "postgres", "postgresql":
+            throw StoreError(.misconfigured, "PostgreSQL is not available in this version; \(Self.accepted)")
+        case "redis", "rediss", "unix":
+            throw StoreError(.misconfigured, "Redis is not available in this version; \(Self.accepted)")
+        default:
+            throw StoreError(.misconfigured, "a store of this kind is not known; \(Self.accepted)")
+        }
+    }
+
+    private static let accepted = "accepted are sqlite:PATH and sqlite::memory:"
+
+    public var description: String {
+        switch place {
+        case .sqlite(let path): "sqlite:\(path)"
+        case .sqliteInMemory: "sqlite::memory:"
+        }
+    }
+}
