@@ -68,8 +68,9 @@ struct Healthcheck {
         defer { unsafe freeaddrinfo(list) }
         var lastErrno: Int32 = 0
         var next = unsafe list
-        while let address = unsafe next?.pointee {
-            unsafe next = unsafe address.ai_next
+        while let entry = unsafe next {
+            let address = unsafe entry.pointee
+            unsafe next = address.ai_next
             let descriptor = unsafe socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
             if descriptor < 0 {
                 lastErrno = errno
