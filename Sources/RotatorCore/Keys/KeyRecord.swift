@@ -88,6 +88,8 @@ public struct StandingRecord: Sendable, Hashable {
     public var rateLimitLevel: Int = 0
     /// `exhausted` in a row; drives the doubling from 1 h to 24 h.
     public var exhaustionLevel: Int = 0
+    /// Rests of the whole key in a row because it may not do what was asked; drives the doubling from 60 s to 1 h.
+    public var forbiddenLevel: Int = 0
     /// 5xx-like failures in a row.
     public var upstreamFailures: Int = 0
     /// How often in a row the circuit opened; drives the doubling from 5 s to 60 s.

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+
+/// What is known of one key, and what each outcome makes of it (contract.md §3, "What an upstream answer does"). A value: no clock, no lock.
+struct KeyStanding: Sendable {
+    /// A rest of the key for one model alone.
+    struct ModelStanding: Sendable {
+        var model: String
+        var until: Moment
+        var reason: String
+        var cooldown: Cooldown
+        /// The pool's number for the model while the rest runs; nil when the pool has not heard of the rest or it is over.
+        var slot: Int?
+    }
+
+    /// Rejections in a row that make a key invalid.
+    static let rejectionLimit = 3
+    /// Models that are remembered for one key, those whose rest is over included.
+    static let modelsMax = 256
+
+    /// False when an administrator switched the key off.
+    var isActive: Bool
+    private(set) var state: StandingRecord.State = .active
+    private(set) var until: Moment?
+    private(set) var reason = ""
+    private(set) var rateLimit = Cooldown(.rateLimit)
+    private(set) var exhaustion = Cooldown(.exhaustion)
+    /// Its level counts the rejections in a row.
+    private(set) var rejection = Cooldown(.rejection)
+    private(set) var forbidden = Cooldown(.forbidden)
+    private(set) var circuit = CircuitBreaker()
+    var models: [ModelStanding] = []
+
+    /// A key's standing as it was last written down.
+    init(_ record: StandingRecord, isActive: Bool) {
+        self.isActive = isActive
+        state = record.state
+        until = record.state == .invalid ? nil : record.until
+        reason = record.reason
+        rateLimit = Cooldown(.rateLimit, level: record.rateLimitLevel)
+        exhaustion = Cooldown(.exhaustion, level: record.exhaustionLevel)
+        rejection = Cooldown(.rejection, level: record.rejections)
+        forbidden = Cooldown(.forbidden, level: record.forbiddenLevel)
+        circuit = CircuitBreaker(failures: record.upstreamFailures, level: record.circuitLevel, until: record.circuitUntil)
+        for rest in record.models.prefix(Self.modelsMax) {
+            let backoff: Backoff = rest.reason == Reason.forbidden ? .forbidden : .rateLimit
+            models.append(ModelStanding(model: rest.model, until: rest.until, reason: rest.reason, cooldown: Cooldown(backoff, level: rest.level)))
+        }
+    }
+
+    /// What is to be written down; the counters are the caller's to fill in.
+    var record: StandingRecord {
+        var record = StandingRecord()
+        record.state = state
+        record.until = until
+        record.reason = reason
+        record.models = models.map { StandingRecord.ModelRest(model: $0.model, until: $0.until, reason: $0.reason, level: $0.cooldown.level) }
+        record.rejections = rejection.level
+        record.rateLimitLevel = rateLimit.level
+        record.exhaustionLevel = exhaustion.level
+        record.forbiddenLevel = forbidden.level
+        record.upstreamFailures = circuit.failures
+        record.circuitLevel = circuit.level
+        switch circuit.state {
+        case .closed: record.circuitUntil = nil
+        case .open(let until): record.circuitUntil = until
+        // After a restart the trial is due at once.
+        case .halfOpen, .trying: record.circuitUntil = circuit.began
+        }
+        return record
+    }
+
+    /// Whether the key may be used for a model that does not rest.
+    var isFit: Bool { isActive && state == .active && circuit.isFlowing }
+
+    /// Whether the provider has kept rejecting the key: part of the judgement that the provider is at fault.
+    var isRejected: Bool { state == .invalid || rejection.level > 0 }
+
+    /// The state as people see it.
+    var keyState: KeyState {
+        guard isActive else { return .disabled }
+        return switch state {
+        case .active: .active
+        case .cooling: .cooling
+        case .exhausted: .exhausted
+        case .invalid: .invalid
+        }
+    }
+
+    /// When time alone changes something next; nil when it never does.
+    var nextChange: Moment? {
+        var next = until
+        if let open = circuit.openUntil { next = min(next ?? open, open) }
+        for rest in models where rest.slot != nil { next = min(next ?? rest.until, rest.until) }
+        return next
+    }
+
+    /// When the key may be used for `model`; nil when that does not happen by itself. While a trial runs, its end is unknown: within a second.
+    func returnsAt(model: String?, now: Moment) -> Moment? {
+        guard isActive, state != .invalid else { return nil }
+        var moment = max(until ?? now, circuit.openUntil ?? now)
+        if case .trying = circuit.state { moment = max(moment, now + .seconds(1)) }
+        if let model, let rest = models.first(where: { $0.model == model }) { moment = max(moment, rest.until) }
+        return moment
+    }
+
+    /// Time has passed: rests that are over end.
+    mutating func timePassed(at now: Moment) {
+        switch state {
+        case .cooling, .exhausted:
+            if (until ?? now) <= now { end() }
+        case .active, .invalid:
+            break
+        }
+        circuit.timePassed(at: now)
+    }
+
+    /// The half-open circuit's one trial has been granted.
+    mutating func trialBegan(at now: Moment) { circuit.trialBegan(at: now) }
+
+    /// An attempt with the key has ended.
+    ///
+    /// - Parameters:
+    ///   - model: the model that alone is to rest where the rules say so; nil: the whole key.
+    ///   - grantedAt: when the attempt's lease was granted.
+    ///   - began: when a rest begins that this outcome brings about: `now`, or the last grant where another thread's clock was ahead.
+    ///   - isProviderAtFault: whether every other key of the service keeps being rejected too.
+    mutating func settle(
+        _ outcome: AttemptOutcome, model: String?, grantedAt: Moment, began: Moment, at now: Moment, isProviderAtFault: Bool
+    ) {
+        switch outcome {
+        case .success:
+            succeeded(model: model, grantedAt: grantedAt)
+        case .rateLimited(let until, let reason):
+            circuit.answered(grantedAt: grantedAt)
+            if let model {
+                rest(for: model, .rateLimit, until: until, reason: reason.or(Reason.rateLimited), grantedAt: grantedAt, began: began, at: now)
+            } else if let until = rateLimit.refused(until: until, grantedAt: grantedAt, began: began, at: now) {
+                rest(.cooling, until: until, reason: reason.or(Reason.rateLimited), at: now)
+            }
+        case .exhausted(let until, let reason):
+            circuit.answered(grantedAt: grantedAt)
+            if let until = exhaustion.refused(until: until, grantedAt: grantedAt, began: began, at: now) {
+                rest(.exhausted, until: until, reason: reason.or(Reason.exhausted), at: now)
+            }
+        case .keyRejected(let reason):
+            circuit.answered(grantedAt: grantedAt)
+            guard let until = rejection.refused(until: nil, grantedAt: grantedAt, began: began, at: now) else { return }
+            if rejection.level >= Self.rejectionLimit, !isProviderAtFault {
+                state = .invalid
+                self.until = nil
+                self.reason = reason.or(Reason.rejected)
+            } else {
+                rest(.cooling, until: until, reason: reason.or(Reason.rejected), at: now)
+            }
+        case .forbidden(let reason):
+            circuit.answered(grantedAt: grantedAt)
+            if let model {
+                rest(for: model, .forbidden, until: nil, reason: reason.or(Reason.forbidden), grantedAt: grantedAt, began: began, at: now)
+            } else if let until = forbidden.refused(until: nil, grantedAt: grantedAt, began: began, at: now) {
+                rest(.cooling, until: until, reason: reason.or(Reason.forbidden), at: now)
+            }
+        case .upstreamFailed:
+            circuit.failed(grantedAt: grantedAt, began: began, at: now)
+        case .abandoned:
+            circuit.abandoned(grantedAt: grantedAt)
+        }
+    }
+
+    /// An administrator says that the key is good: no rests, no failures; attempts granted up to `moment` are old news.
+    mutating func reset(at moment: Moment) {
+        end()
+        rateLimit.reset(at: moment)
+        exhaustion.reset(at: moment)
+        rejection.reset(at: moment)
+        forbidden.reset(at: moment)
+        circuit.reset(at: moment)
+        for index in models.indices {
+            models[index].until = .distantPast
+            models[index].cooldown.reset(at: moment)
+        }
+    }
+
+    /// Forgets models whose rest is over and whose next rest would be a first one.
+    mutating func forgetModels(at now: Moment) {
+        models.removeAll { $0.slot == nil && $0.until <= now && $0.cooldown.level == 0 }
+    }
+
+    /// Which successes would change something: 0 = none, bit 63 = any, else one of the models whose bit is set (see ``memoryBit(of:)``).
+    var memory: UInt64 {
+        var memory: UInt64 = 0
+        let isUntouched = rejection.level == 0 && rateLimit.level == 0 && exhaustion.level == 0 && forbidden.level == 0
+        if !isUntouched || state == .invalid || !circuit.isAtRest { memory |= 1 << 63 }
+        for rest in models where rest.cooldown.level > 0 { memory |= Self.memoryBit(of: rest.model) }
+        return memory
+    }
+
+    /// The bit of ``memory`` that a model shares with few others.
+    static func memoryBit(of model: String) -> UInt64 { 1 << (UInt64(bitPattern: Int64(model.hashValue)) % 63) }
+
+    private mutating func succeeded(model: String?, grantedAt: Moment) {
+        if state == .invalid, !rejection.isOldNews(grantedAt: grantedAt) { end() }
+        // Even an attempt that began before the last rejection shows that the key is one: rather too late invalid than wrongly.
+        rejection.forget()
+        rateLimit.succeeded(grantedAt: grantedAt)
+        exhaustion.succeeded(grantedAt: grantedAt)
+        forbidden.succeeded(grantedAt: grantedAt)
+        circuit.answered(grantedAt: grantedAt)
+        if let model, let index = models.firstIndex(where: { $0.model == model }) { models[index].cooldown.succeeded(grantedAt: grantedAt) }
+    }
+
+    private mutating func rest(_ state: StandingRecord.State, until: Moment, reason: String, at now: Moment) {
+        guard self.state != .invalid, until > now else { return }
+        if let running = self.until, running >= until { return }
+        self.state = state
+        self.until = until
+        self.reason = reason
+    }
+
+    private mutating func rest(
+        for model: String, _ backoff: Backoff, until: Moment?, reason: String, grantedAt: Moment, began: Moment, at now: Moment
+    ) {
+        let index: Int
+        if let known = models.firstIndex(where: { $0.model == model }) {
+            index = known
+            // Rests of another kind are not "in a row" with these.
+            if models[index].cooldown.backoff != backoff { models[index].cooldown = Cooldown(backoff) }
+        } else {
+            if models.count >= Self.modelsMax { models.removeAll { $0.slot == nil } }
+            index = models.count
+            models.append(ModelStanding(model: model, until: .distantPast, reason: "", cooldown: Cooldown(backoff)))
+        }
+        guard let until = models[index].cooldown.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return }
+        guard until > now, until > models[index].until else { return }
+        models[index].until = until
+        models[index].reason = reason
+    }
+
+    private mutating func end() {
+        state = .active
+        until = nil
+        reason = ""
+    }
+
+    /// The words for `state_reason` where the outcome has none of its own.
+    enum Reason {
+        static let rateLimited = "rate_limited"
+        static let exhausted = "quota_exhausted"
+        static let rejected = "key_rejected"
+        static let forbidden = "forbidden"
+        static let circuitOpen = "circuit_open"
+    }
+}
+
+extension String {
+    /// Itself, or `word` when it is empty.
+    fileprivate func or(_ word: String) -> String { isEmpty ? word : self }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+
+/// Keys for which time alone changes something, the earliest first.
+struct ReturnQueue: Sendable {
+    private struct Node: Sendable {
+        var moment: Moment
+        var entry: KeyEntry
+    }
+
+    private var nodes: [Node] = []
+
+    /// The earliest moment; ``Moment/distantFuture`` when the queue is empty.
+    var first: Moment { nodes.first?.moment ?? .distantFuture }
+
+    /// Adds a key.
+    mutating func insert(_ entry: KeyEntry, at moment: Moment) {
+        nodes.append(Node(moment: moment, entry: entry))
+        var place = nodes.count - 1
+        while place > 0 {
+            let parent = (place - 1) / 2
+            guard nodes[place].moment < nodes[parent].moment else { break }
+            nodes.swapAt(place, parent)
+            place = parent
+        }
+    }
+
+    /// Takes out the earliest key if its moment has come.
+    mutating func popFirst(at now: Moment) -> KeyEntry? {
+        guard let first = nodes.first, first.moment <= now else { return nil }
+        let last = nodes.removeLast()
+        if !nodes.isEmpty {
+            nodes[0] = last
+            sink(from: 0)
+        }
+        return first.entry
+    }
+
+    /// Removes the keys that `isGone` says are gone.
+    mutating func removeAll(where isGone: (KeyEntry) -> Bool) {
+        nodes.removeAll { isGone($0.entry) }
+        for place in stride(from: nodes.count / 2 - 1, through: 0, by: -1) { sink(from: place) }
+    }
+
+    private mutating func sink(from start: Int) {
+        var place = start
+        while true {
+            var child = 2 * place + 1
+            guard child < nodes.count else { return }
+            if child + 1 < nodes.count, nodes[child + 1].moment < nodes[child].moment { child += 1 }
+            guard nodes[child].moment < nodes[place].moment else { return }
+            nodes.swapAt(place, child)
+            place = child
+        }
+    }
+}

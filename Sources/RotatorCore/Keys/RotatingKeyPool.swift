@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+
+internal import Synchronization
+
+/// The keys of one service, in memory: grants them in the order of a strategy and rests them as their attempts turn out.
+///
+/// Which keys belong to a pool never changes. ``adding(_:at:)``, ``removing(_:)`` and the like return a successor that shares everything else with
+/// its predecessor: standing, counters, attempts under way, the cursor. Publish it in the ``Catalogue``; requests in flight finish under the
+/// old one. What changes in place (``update(_:name:weight:isActive:at:)``, ``reset(_:at:)``) is in force at once, in both.
+///
+/// Any thread may call any member. Under `round_robin` and `sequential`, ``lease(model:excluding:at:)`` takes no lock unless a rest has just ended
+/// or no key is left, and a success that ends no row of failures takes none either; neither depends on the number of keys.
+public final class RotatingKeyPool: KeyPool {
+    /// The service whose keys these are.
+    public let service: ServiceID
+    /// What kind of service it is: on llm services some rests are for one model alone.
+    public let kind: ServiceKind
+
+    let board: KeyBoard
+    let family: KeyFamily
+    private let strategyName: RotationStrategyName?
+    private let seed: UInt64
+
+    /// A pool with the keys that a store remembers, rests that are still running included.
+    ///
+    /// - Parameters:
+    ///   - seed: what the random strategy's draws follow from.
+    ///   - now: the present moment.
+    public convenience init(
+        service: ServiceID, kind: ServiceKind, strategy: RotationStrategyName, keys: [KeyRecord], seed: UInt64, at now: Moment
+    ) {
+        self.init(service: service, kind: kind, strategy: strategy.makeStrategy(seed: seed), name: strategy, keys: keys, seed: seed, at: now)
+    }
+
+    /// A pool under a strategy of your own. ``using(_:)`` and ``configured(kind:strategy:)`` replace it by a built-in one.
+    public convenience init(service: ServiceID, kind: ServiceKind, strategy: some RotationStrategy, keys: [KeyRecord], seed: UInt64 = 0, at now: Moment) {
+        self.init(service: service, kind: kind, strategy: strategy, name: nil, keys: keys, seed: seed, at: now)
+    }
+
+    private init(
+        service: ServiceID, kind: ServiceKind, strategy: any RotationStrategy, name: RotationStrategyName?, keys: [KeyRecord], seed: UInt64,
+        at now: Moment
+    ) {
+        let family = KeyFamily()
+        let entries = Self.entries(for: keys, positions: 0..., at: now)
+        board = family.withLock { state in
+            Self.enterBoard(
+                of: entries, newcomers: entries, strategy: strategy, continuing: nil, in: family, state: &state, at: now)
+        }
+        // What was just read needs no writing down.
+        for entry in entries { entry.isUnrecorded.store(false, ordering: .relaxed) }
+        family.hasUnrecorded.store(false, ordering: .relaxed)
+        self.service = service
+        self.kind = kind
+        self.family = family
+        self.strategyName = name
+        self.seed = seed
+    }
+
+    private init(
+        after predecessor: RotatingKeyPool, kind: ServiceKind? = nil, strategy: RotationStrategyName? = nil,
+        members: ContiguousArray<KeyEntry>? = nil, newcomers: ContiguousArray<KeyEntry> = [], at now: Moment = .distantPast
+    ) {
+        let isSame = strategy == nil || strategy == predecessor.strategyName
+        let family = predecessor.family
+        self.service = predecessor.service
+        self.kind = kind ?? predecessor.kind
+        self.family = family
+        self.strategyName = strategy ?? predecessor.strategyName
+        self.seed = predecessor.seed
+        board = family.withLock { state in
+            let own: any RotationStrategy
+            if let strategy, !isSame {
+                own = strategy.makeStrategy(seed: predecessor.seed)
+            } else {
+                own = predecessor.board.rotation.strategy.copy()
+            }
+            return Self.enterBoard(
+                of: members ?? predecessor.board.members, newcomers: newcomers, strategy: own, continuing: isSame ? predecessor.board : nil,
+                in: family, state: &state, at: now)
+        }
+    }
+
+    deinit { family.leave(board) }
+
+    // MARK: Leases
+
+    public func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
+        family.returnKeysIfDue(at: now)
+        let rotation = board.rotation(for: model)
+        if let position = rotation.strategy.next(among: candidates(of: rotation, excluding: tried)),
+            rotation.fit.contains(position), let entry = board.entries[position], !entry.awaitsTrial.load(ordering: .acquiring) {
+            grant(entry, at: now)
+            if rotation.strategy.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
+            return .granted(KeyLease(on: entry, of: self, at: now))
+        }
+        // No candidate, one that was overtaken by a change, or a trial to be granted once: look again where nothing moves.
+        switch family.withLock({ choose(model: model, excluding: tried, in: &$0, at: now) }) {
+        case .key(let entry): return .granted(KeyLease(on: entry, of: self, at: now))
+        case .allTried: return .allTried
+        case .resting(let until): return .resting(until: until)
+        case .noKeys: return .noKeys
+        }
+    }
+
+    public func settle(_ key: any LeasedKey, as outcome: AttemptOutcome, model: String?, grantedAt: Moment, at now: Moment) {
+        guard let entry = key as? KeyEntry else { preconditionFailure("a lease is settled by the pool that granted it") }
+        entry.inFlight.subtract(1, ordering: .relaxed)
+        switch outcome {
+        case .success:
+            entry.successCount.add(1, ordering: .sequentiallyConsistent)
+            let memory = entry.memory.load(ordering: .relaxed)
+            if memory != 0, memory >> 63 != 0 || model.map({ memory & KeyStanding.memoryBit(of: $0) != 0 }) ?? false {
+                learn(entry, outcome, model: model, grantedAt: grantedAt, at: now)
+            }
+        case .abandoned:
+            if entry.memory.load(ordering: .relaxed) >> 63 != 0 { learn(entry, outcome, model: model, grantedAt: grantedAt, at: now) }
+        case .rateLimited, .exhausted, .keyRejected, .forbidden, .upstreamFailed:
+            entry.failureCount.add(1, ordering: .sequentiallyConsistent)
+            learn(entry, outcome, model: model, grantedAt: grantedAt, at: now)
+        }
+        markUnrecorded(entry)
+        if board.rotation.strategy.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
+    }
+
+    private enum Choice {
+        case key(KeyEntry), allTried, resting(until: Moment?), noKeys
+    }
+
+    private func candidates(of rotation: KeyRotation, excluding tried: TriedKeys) -> Candidates {
+        Candidates(fit: rotation.fit, sharedCursor: rotation.cursor, entries: board.entries, tried: tried)
+    }
+
+    private func grant(_ entry: KeyEntry, at now: Moment) {
+        entry.inFlight.add(1, ordering: .relaxed)
+        entry.lastUsed.store(now.nanoseconds, ordering: .relaxed)
+    }
+
+    /// The same decision under the lock, where it is exact.
+    private func choose(model: String?, excluding tried: TriedKeys, in state: inout KeyFamily.State, at now: Moment) -> Choice {
+        if board.members.isEmpty { return .noKeys }
+        family.returnKeys(in: &state, at: now)
+        let rotation = board.rotation(for: model)
+        let candidates = candidates(of: rotation, excluding: tried)
+        // A strategy that finds nobody where there is somebody, or names a key that may not be used, is not obeyed.
+        var position = rotation.strategy.next(among: candidates)
+        if let choice = position, !candidates.contains(choice) { position = nil }
+        if let position = position ?? candidates.first(from: rotation.cursor.position + 1), let entry = board.entries[position] {
+            grant(entry, at: now)
+            if entry.awaitsTrial.load(ordering: .relaxed) {
+                unsafe entry.standing.trialBegan(at: now)
+                family.refresh(entry, in: &state, at: now)
+            }
+            family.inFlightChanged(entry, in: state)
+            return .key(entry)
+        }
+        return rotation.fit.isEmpty ? .resting(until: firstReturn(to: rotation, model: model, in: state, at: now)) : .allTried
+    }
+
+    /// When the first key may be used for `model`; worked out once for each change of standing.
+    private func firstReturn(to rotation: KeyRotation, model: String?, in state: KeyFamily.State, at now: Moment) -> Moment? {
+        if let known = unsafe rotation.firstReturn.until, unsafe rotation.firstReturn.change == state.change, known > now { return known }
+        var first: Moment?
+        for entry in board.members {
+            if let moment = unsafe entry.standing.returnsAt(model: model, now: now) { first = min(first ?? moment, moment) }
+        }
+        unsafe rotation.firstReturn = (state.change, first)
+        return first
+    }
+
+    private func learn(_ entry: KeyEntry, _ outcome: AttemptOutcome, model: String?, grantedAt: Moment, at now: Moment) {
+        family.withLock { state in
+            let now = max(now, state.latest)
+            let shown = unsafe entry.shown
+            let othersRejected = unsafe board.rejectedCount - (shown.isRejected ? 1 : 0)
+            let othersEnabled = unsafe board.enabledCount - (shown.isEnabled ? 1 : 0)
+            var outcome = outcome
+            if kind == .generic, case .forbidden(let reason) = outcome { outcome = .keyRejected(reason: reason) }
+            // A success ends what is remembered for its model; a failure may rest the model alone on llm services, while there is room for it.
+            var model = model
+            if outcome != .success, let name = model, kind != .llm || !family.canRest(name, in: state) { model = nil }
+            unsafe entry.standing.timePassed(at: now)
+            unsafe entry.standing.settle(
+                outcome, model: model, grantedAt: grantedAt, began: max(now, entry.lastUsedAt ?? now), at: now,
+                isProviderAtFault: othersRejected == othersEnabled)
+            family.refresh(entry, in: &state, at: now)
+        }
+    }
+
+    private func markUnrecorded(_ entry: KeyEntry) {
+        // Read first: the lines are shared by all threads. The counters above were written before, in one order for everybody, so a drainer that
+        // takes the mark between them and this read sees them.
+        if !entry.isUnrecorded.load(ordering: .sequentiallyConsistent) { entry.isUnrecorded.store(true, ordering: .sequentiallyConsistent) }
+        if !family.hasUnrecorded.load(ordering: .sequentiallyConsistent) { family.hasUnrecorded.store(true, ordering: .sequentiallyConsistent) }
+    }
+
+    // MARK: Successors
+
+    /// A pool with `keys` as well; those that it has already are passed over.
+    public func adding(_ keys: [KeyRecord], at now: Moment) -> RotatingKeyPool {
+        var known = Set<KeyID>()
+        let fresh = keys.filter { board.member($0.id) == nil && known.insert($0.id).inserted }
+        let newcomers = Self.entries(for: fresh, positions: freePositions(count: fresh.count), at: now)
+        var members = board.members + newcomers
+        let isSorted = (board.members.last?.id ?? KeyID(0)) < (newcomers.first?.id ?? KeyID(.max))
+        if !isSorted { members.sort { $0.id < $1.id } }
+        return RotatingKeyPool(after: self, members: members, newcomers: newcomers, at: now)
+    }
+
+    /// A pool without these keys. Attempts that are under way with them finish.
+    public func removing(_ ids: Set<KeyID>) -> RotatingKeyPool {
+        RotatingKeyPool(after: self, members: board.members.filter { !ids.contains($0.id) })
+    }
+
+    /// A pool without any key.
+    public func removingAll() -> RotatingKeyPool { RotatingKeyPool(after: self, members: []) }
+
+    /// A pool that orders the same keys otherwise.
+    public func using(_ strategy: RotationStrategyName) -> RotatingKeyPool { RotatingKeyPool(after: self, strategy: strategy) }
+
+    /// A pool for the same service after its configuration has changed.
+    public func configured(kind: ServiceKind, strategy: RotationStrategyName) -> RotatingKeyPool {
+        RotatingKeyPool(after: self, kind: kind, strategy: strategy)
+    }
+
+    /// Entries for `keys` in the order of their ids.
+    private static func entries(for keys: [KeyRecord], positions: some Sequence<Int>, at now: Moment) -> ContiguousArray<KeyEntry> {
+        let sorted = zip(keys, keys.dropFirst()).allSatisfy { $0.id < $1.id } ? keys : keys.sorted { $0.id < $1.id }
+        return ContiguousArray(zip(sorted, positions).lazy.map { KeyEntry($0, position: $1, at: now) })
+    }
+
+    /// Positions for newcomers: after the last, so that the order of positions is that of ids, until more than half of them lie idle.
+    private func freePositions(count: Int) -> [Int] {
+        let idle = board.entries.count - board.members.count
+        guard idle > max(64, board.members.count) else { return Array(board.entries.count..<board.entries.count + count) }
+        var free = Array(board.entries.indices.lazy.filter { self.board.entries[$0] == nil }.prefix(count))
+        free.append(contentsOf: board.entries.count..<board.entries.count + (count - free.count))
+        return free
+    }
+
+    private static func enterBoard(
+        of members: ContiguousArray<KeyEntry>, newcomers: ContiguousArray<KeyEntry>, strategy: any RotationStrategy,
+        continuing predecessor: KeyBoard?, in family: KeyFamily, state: inout KeyFamily.State, at now: Moment
+    ) -> KeyBoard {
+        for entry in newcomers { family.refresh(entry, in: &state, at: now) }
+        let board = KeyBoard(members: members, cursor: family.cursor, strategy: strategy)
+        family.enter(board, continuing: predecessor, in: &state)
+        return board
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+/// Orders the keys of a pool: says which one comes next.
+///
+/// A strategy knows nothing of health, time or HTTP. It sees positions, small numbers that stand for keys; `candidates` holds those that may be
+/// used now and that the request has not tried, so failover is "take the next". The simplest strategy is one method and no state of its own
+/// (see ``RoundRobin``). One that keeps a structure over the candidates is told of each that joins or leaves, and of its weight.
+///
+/// Every member may be called on any thread, several at once: keep state in a `Mutex`. The calls that tell of changes come one after the other and
+/// while the pool's lock is held, so they must not call the pool. A choice that was overtaken by such a change is harmless: the pool looks again.
+public protocol RotationStrategy: Sendable {
+    /// The position to spend next, one that `candidates` contains; nil when there is none.
+    func next(among candidates: borrowing Candidates) -> Int?
+
+    /// A strategy of its own in the same state: for a pool whose membership has changed, and for a model for which some keys rest.
+    func copy() -> Self
+
+    /// Whether ``candidate(_:hasInFlight:)`` is wanted. It makes each grant and each settlement take the pool's lock. False by default.
+    var observesInFlight: Bool { get }
+
+    /// The key at `position` may be chosen from now on. Does nothing by default.
+    func candidateJoined(_ position: Int, weight: Int, inFlight: Int)
+
+    /// The key at `position` may no longer be chosen. Does nothing by default.
+    func candidateLeft(_ position: Int)
+
+    /// So many attempts are now under way with the key at `position`. Does nothing by default.
+    func candidate(_ position: Int, hasInFlight count: Int)
+}
+
+extension RotationStrategy {
+    public var observesInFlight: Bool { false }
+    public func candidateJoined(_ position: Int, weight: Int, inFlight: Int) {}
+    public func candidateLeft(_ position: Int) {}
+    public func candidate(_ position: Int, hasInFlight count: Int) {}
+}
+
+/// The keys among which a strategy chooses, by position, and the pool's cursor. Reading it takes no lock.
+public struct Candidates: ~Copyable {
+    let fit: PositionSet
+    let sharedCursor: RotationCursor
+    let entries: ContiguousArray<KeyEntry?>
+    let tried: TriedKeys
+
+    /// Positions are 0 ..< positionCount.
+    public var positionCount: Int { fit.capacity }
+
+    /// Where the last choice of a strategy that uses the cursor stands; -1 before the first. All threads share it.
+    public var cursor: Int { sharedCursor.position }
+
+    /// Moves the cursor; false when another thread was faster, and the choice must be made again.
+    public func moveCursor(from old: Int, to new: Int) -> Bool { sharedCursor.move(from: old, to: new) }
+
+    /// Whether the key at `position` may be used now and has not been tried by this request.
+    public func contains(_ position: Int) -> Bool { fit.contains(position) && !isTried(position) }
+
+    /// The first candidate at or after `position`, going on from 0 after the last position; nil when there is none.
+    ///
+    /// - Parameter includingTried: whether keys count that this request has tried.
+    public func first(from position: Int, includingTried: Bool = false) -> Int? {
+        var start = position
+        // Of any count + 1 neighbours at least one is untried, or the search has come round.
+        for _ in 0...tried.count {
+            guard let found = fit.first(from: start) else { return nil }
+            if includingTried || !isTried(found) { return found }
+            start = found + 1
+        }
+        return nil
+    }
+
+    private func isTried(_ position: Int) -> Bool {
+        guard tried.count > 0, let entry = entries[position] else { return false }
+        return tried.contains(entry.id)
+    }
+}
+
+extension RotationStrategyName {
+    /// A fresh strategy of this name. `headroom` and `affinity` rotate like `round_robin` for now.
+    public func makeStrategy(seed: UInt64) -> any RotationStrategy {
+        switch self {
+        case .roundRobin, .headroom, .affinity: RoundRobin()
+        case .sequential: Sequential()
+        case .weighted: Weighted()
+        case .random: RandomChoice(seed: seed)
+        case .leastInFlight: LeastInFlight()
+        }
+    }
+}
