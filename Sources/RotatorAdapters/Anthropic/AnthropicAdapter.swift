@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// Anthropic's own dialect (docs.anthropic.com/en/api/overview).
+public struct AnthropicAdapter: Adapter {
+    /// The dialect.
+    public init() {}
+
+    public var format: APIFormat { .anthropicNative }
+    public var credential: CredentialPlacement { CredentialPlacement(.header, name: "x-api-key") }
+    public var defaultFields: [HeaderField] { [HeaderField("anthropic-version", "2023-06-01")] }
+    public var readsCredentialFromBody: Bool { false }
+
+    public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts {
+        .inBody(body, contentType: contentType, readingCredentials: false)
+    }
+
+    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.anthropicNative.outcome(of: answer, at: now) }
+
+    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }
+}
+
+extension Adapter where Self == AnthropicAdapter {
+    /// `anthropic_native`.
+    public static var anthropicNative: AnthropicAdapter { AnthropicAdapter() }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// OpenAI's dialect as Azure serves it, where the model is a deployment: in the path (`/openai/deployments/D/…`), or in the body under
+/// `/openai/v1/` (learn.microsoft.com/azure/ai-services/openai/reference).
+public struct AzureOpenAIAdapter: Adapter {
+    /// The dialect.
+    public init() {}
+
+    public var format: APIFormat { .azureOpenAI }
+    public var credential: CredentialPlacement { CredentialPlacement(.header, name: "api-key") }
+    public var defaultFields: [HeaderField] { [] }
+    public var readsCredentialFromBody: Bool { true }
+
+    public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts {
+        var facts = RequestFacts.inBody(body, contentType: contentType, readingCredentials: true)
+        // On the old path a `model` in the body decides nothing.
+        if let segment = path.segment(behind: "deployments") { facts.model = path.model(segment) }
+        return facts
+    }
+
+    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.azureOpenAI.outcome(of: answer, at: now) }
+
+    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
+}
+
+extension Adapter where Self == AzureOpenAIAdapter {
+    /// `azure_openai`.
+    public static var azureOpenAI: AzureOpenAIAdapter { AzureOpenAIAdapter() }
+}

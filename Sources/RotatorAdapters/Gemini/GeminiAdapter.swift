@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// Gemini's own dialect, whose paths name the model and the call: `/v1beta/models/M:generateContent` (ai.google.dev/api).
+public struct GeminiAdapter: Adapter {
+    /// The dialect.
+    public init() {}
+
+    public var format: APIFormat { .geminiNative }
+    public var credential: CredentialPlacement { CredentialPlacement(.header, name: "x-goog-api-key") }
+    public var defaultFields: [HeaderField] { [] }
+    public var readsCredentialFromBody: Bool { false }
+
+    public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts {
+        guard let segment = path.segment(behind: "models") ?? path.segment(behind: "tunedModels") else {
+            // The OpenAI face, cached contents, interactions: the body names the model, some as a resource.
+            var facts = RequestFacts.inBody(body, contentType: contentType, readingCredentials: false)
+            if let model = facts.model, model.hasPrefix("models/") { facts.model = String(model.dropFirst(7)) }
+            return facts
+        }
+        var facts = RequestFacts()
+        // `:` may have been encoded, so the segment is decoded first. Model names hold none.
+        let parts = path.model(segment)?.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false) ?? []
+        if let model = parts.first, !model.isEmpty { facts.model = String(model) }
+        if parts.count == 2 { facts.wantsStream = parts[1].hasPrefix("stream") }
+        return facts
+    }
+
+    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.geminiNative.outcome(of: answer, at: now) }
+
+    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
+}
+
+extension Adapter where Self == GeminiAdapter {
+    /// `gemini_native`.
+    public static var geminiNative: GeminiAdapter { GeminiAdapter() }
+}

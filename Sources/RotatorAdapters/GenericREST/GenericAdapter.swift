@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// Any REST API: the service says where its key goes, and the status alone says what an answer means.
+public struct GenericAdapter: Adapter {
+    /// The dialect.
+    public init() {}
+
+    public var format: APIFormat { .generic }
+    public var credential: CredentialPlacement { .bearer }
+    public var defaultFields: [HeaderField] { [] }
+    public var readsCredentialFromBody: Bool { false }
+
+    /// Nothing: a body of an unknown API is nobody's but the upstream's.
+    public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts { RequestFacts() }
+
+    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.generic.outcome(of: answer, at: now) }
+
+    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
+}
+
+extension Adapter where Self == GenericAdapter {
+    /// `generic`.
+    public static var generic: GenericAdapter { GenericAdapter() }
+}

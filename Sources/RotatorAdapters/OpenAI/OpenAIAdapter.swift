@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+
+/// The dialect of OpenAI and of the many that speak it: OpenRouter, Mistral, DeepSeek, Groq, Cohere's compatibility API, Bedrock's API keys,
+/// Gemini's OpenAI face (developers.openai.com/api/reference).
+public struct OpenAIAdapter: Adapter {
+    /// The dialect.
+    public init() {}
+
+    public var format: APIFormat { .openAICompatible }
+    public var credential: CredentialPlacement { .bearer }
+    public var defaultFields: [HeaderField] { [] }
+    public var readsCredentialFromBody: Bool { true }
+
+    public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts {
+        var facts = RequestFacts.inBody(body, contentType: contentType, readingCredentials: true)
+        // Bedrock: /model/{id}/converse and its like.
+        if facts.model == nil, let segment = path.segment(behind: "model") { facts.model = path.model(segment) }
+        return facts
+    }
+
+    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.openAICompatible.outcome(of: answer, at: now) }
+
+    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
+}
+
+extension Adapter where Self == OpenAIAdapter {
+    /// `openai_compatible`.
+    public static var openAICompatible: OpenAIAdapter { OpenAIAdapter() }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// The rate-limit fields of all providers, read by their pattern: a name with `ratelimit` and `reset`, beside one of the same name with
+/// `remaining` in its place.
+///
+/// Seen so far: `x-ratelimit-reset-tokens` (OpenAI, Groq, Azure, Mistral), `anthropic-ratelimit-tokens-reset`, `X-RateLimit-Reset` (OpenRouter,
+/// GitHub), `ratelimitbysize-reset` (Mistral), `x-rate-limit-reset` (X), `RateLimit-Reset` (draft-ietf-httpapi-ratelimit-headers-06), and `RateLimit`
+/// (version 07 and later).
+enum ResetFields {
+    /// The latest reset among kinds of which nothing remains, else the earliest of all.
+    static func time(in fields: HeaderFields, at now: Moment) -> Moment? {
+        var earliest: Moment?
+        var latestSpent: Moment?
+        func consider(_ time: Moment, isSpent: Bool) {
+            earliest = min(earliest ?? time, time)
+            if isSpent { latestSpent = max(latestSpent ?? time, time) }
+        }
+        for field in fields.lines {
+            let name = field.name.lowercased()
+            guard name.contains("ratelimit") || name.contains("rate-limit") else { continue }
+            if name == "ratelimit" {
+                for limit in structuredLimits(field.value, at: now) { consider(limit.time, isSpent: limit.isSpent) }
+            } else if let kind = name.replacing(once: "reset", with: "remaining"), let time = ProviderTime.reset(field.value, at: now) {
+                consider(time, isSpent: fields[kind].flatMap { ProviderTime.number($0, unit: 1) } == 0 && fields[kind]?.contains("-") == false)
+            }
+        }
+        return latestSpent ?? earliest
+    }
+
+    /// The items of a `RateLimit` field, such as `"default";r=0;t=30`, where `t` is in seconds.
+    private static func structuredLimits(_ value: String, at now: Moment) -> [(time: Moment, isSpent: Bool)] {
+        value.split(separator: ",").prefix(32).compactMap { item in
+            var time: Moment?
+            var isSpent = false
+            for parameter in item.split(separator: ";") {
+                let parts = parameter.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
+                guard parts.count == 2 else { continue }
+                if parts[0] == "t" { time = ProviderTime.retryAfter(parts[1], at: now) }
+                if parts[0] == "r" { isSpent = ProviderTime.number(parts[1], unit: 1) == 0 }
+            }
+            return time.map { ($0, isSpent) }
+        }
+    }
+}
+
+extension String {
+    /// The text with its first `word` replaced; nil where it holds none.
+    fileprivate func replacing(once word: String, with other: String) -> String? {
+        guard let range = firstRange(of: word) else { return nil }
+        return String(self[..<range.lowerBound]) + other + String(self[range.upperBound...])
+    }
+}
