@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+
+internal import Logging
+public import RotatorCore
+
+/// What became of a key that ``Administration/addKeys(_:to:by:)`` was given.
+public enum KeyAddition: Sendable, Hashable {
+    /// It is in the pool.
+    case added(KeyID)
+    /// The service has this value already, or it stood earlier among the given ones.
+    case duplicate
+    /// It is not a key: why, in words that do not repeat it.
+    case refused(reason: String)
+}
+
+/// What is to change of a key; nil leaves it as it is.
+public struct KeyChange: Sendable, Hashable {
+    /// The name for people.
+    public var name: String?
+    /// The share under the weighted strategy.
+    public var weight: Int?
+    /// The administrator's switch.
+    public var isActive: Bool?
+
+    /// A change of what is given.
+    public init(name: String? = nil, weight: Int? = nil, isActive: Bool? = nil) {
+        self.name = name
+        self.weight = weight
+        self.isActive = isActive
+    }
+}
+
+extension Administration {
+    /// Adds one key. Throws ``AdministrationError/keyExists`` when the service has the value already.
+    @discardableResult
+    public func addKey(_ key: NewKey, to service: ServiceID, by actor: String) async throws(AdministrationError) -> KeyView {
+        if let reason = KeyRules.fault(ofValue: key.secret) { throw .invalid(member: "key_value", reason: reason) }
+        if let reason = KeyRules.fault(ofName: key.name) { throw .invalid(member: "name", reason: reason) }
+        if let reason = KeyRules.fault(ofWeight: key.weight) { throw .invalid(member: "weight", reason: reason) }
+        return try await change { () async throws(AdministrationError) in
+            let results = try await self.insert([key], into: service)
+            guard case .inserted(let record)? = results.first else { throw .keyExists }
+            await self.audit("key.create", "key \(record.id) of service \(service)", by: actor)
+            return try self.key(record.id)
+        }
+    }
+
+    /// Adds many keys at once, in order; one result per key. What is not a key is passed over.
+    public func addKeys(_ keys: [NewKey], to service: ServiceID, by actor: String) async throws(AdministrationError) -> [KeyAddition] {
+        // Judged before the gate: nobody waits for the reading of 100,000 values.
+        var additions: [KeyAddition] = []
+        additions.reserveCapacity(keys.count)
+        var accepted: [NewKey] = []
+        accepted.reserveCapacity(keys.count)
+        for key in keys {
+            let fault = KeyRules.fault(ofValue: key.secret) ?? KeyRules.fault(ofName: key.name) ?? KeyRules.fault(ofWeight: key.weight)
+            if let fault {
+                additions.append(.refused(reason: fault))
+            } else {
+                // A placeholder, filled in below in the same order.
+                additions.append(.duplicate)
+                accepted.append(key)
+            }
+        }
+        let candidates = accepted
+        let results = try await change { () async throws(AdministrationError) in
+            let results = try await self.insert(candidates, into: service)
+            var count = 0
+            for case .inserted in results { count += 1 }
+            if count > 0 { await self.audit("keys.import", "\(count) keys of service \(service)", by: actor) }
+            return results
+        }
+        var next = results.startIndex
+        for index in additions.indices {
+            if case .refused = additions[index] { continue }
+            if case .inserted(let record) = results[next] { additions[index] = .added(record.id) }
+            next += 1
+        }
+        return additions
+    }
+
+    /// Changes name, weight or switch of a key.
+    @discardableResult
+    public func changeKey(_ id: KeyID, _ change: KeyChange, by actor: String) async throws(AdministrationError) -> KeyView {
+        if let name = change.name, let reason = KeyRules.fault(ofName: name) { throw .invalid(member: "name", reason: reason) }
+        if let weight = change.weight, let reason = KeyRules.fault(ofWeight: weight) { throw .invalid(member: "weight", reason: reason) }
+        return try await self.change { () async throws(AdministrationError) in
+            let entry = try self.entry(of: id)
+            let present = try self.key(id)
+            let name = change.name ?? present.name
+            let weight = change.weight ?? present.weight
+            let isActive = change.isActive ?? present.isActive
+            try await self.write(notFound: .keyNotFound(id)) { () async throws(StoreError) in
+                try await self.store.updateKey(id, name: name, weight: weight, isActive: isActive)
+            }
+            _ = entry.pool.update(id, name: name, weight: weight, isActive: isActive, at: self.clock())
+            await self.audit("key.update", "key \(id) of service \(entry.record.id)", by: actor)
+            return try self.key(id)
+        }
+    }
+
+    /// Clears a key's rests and failures.
+    @discardableResult
+    public func resetKey(_ id: KeyID, by actor: String) async throws(AdministrationError) -> KeyView {
+        try await change { () async throws(AdministrationError) in
+            let entry = try self.entry(of: id)
+            let view = try self.key(id)
+            // Written before it is done, so that a store that is away refuses it whole; the pool's own account follows with the next standings.
+            var cleared = StandingRecord()
+            cleared.successCount = Int64(view.successCount)
+            cleared.failureCount = Int64(view.failureCount)
+            cleared.lastUsedAt = view.lastUsedAt
+            let standing = cleared
+            try await self.write { () async throws(StoreError) in try await self.store.record([id: standing]) }
+            _ = entry.pool.reset(id, at: self.clock())
+            await self.audit("key.reset", "key \(id) of service \(entry.record.id)", by: actor)
+            return try self.key(id)
+        }
+    }
+
+    /// Removes a key.
+    public func removeKey(_ id: KeyID, by actor: String) async throws(AdministrationError) {
+        try await change { () async throws(AdministrationError) in
+            var entry = try self.entry(of: id)
+            try await self.write(notFound: .keyNotFound(id)) { () async throws(StoreError) in try await self.store.deleteKey(id) }
+            entry.pool = entry.pool.removing([id])
+            self.publish(entry)
+            await self.audit("key.delete", "key \(id) of service \(entry.record.id)", by: actor)
+        }
+    }
+
+    /// Removes all keys of a service and says how many.
+    @discardableResult
+    public func removeKeys(of service: ServiceID, by actor: String) async throws(AdministrationError) -> Int {
+        try await change { () async throws(AdministrationError) in
+            var entry = try self.entry(service)
+            let count = try await self.write(notFound: .serviceNotFound(service)) { () async throws(StoreError) in
+                try await self.store.deleteKeys(of: service)
+            }
+            entry.pool = entry.pool.removingAll()
+            self.publish(entry)
+            await self.audit("keys.clear", "\(count) keys of service \(service)", by: actor)
+            return count
+        }
+    }
+
+    /// The values of all keys of a service, by number. Audited first: what is not written down is not handed out.
+    public func exportKeys(of service: ServiceID, by actor: String) async throws(AdministrationError) -> [Secret] {
+        try await change { () async throws(AdministrationError) in
+            let pool = try self.entry(service).pool
+            let secrets = pool.secrets.sorted { $0.id < $1.id }.map(\.secret)
+            let entry = AuditEntry(at: self.clock(), actor: actor, action: "keys.export", subject: "\(secrets.count) keys of service \(service)")
+            try await self.write { () async throws(StoreError) in try await self.store.append(entry) }
+            self.logger.notice("administration", metadata: ["action": "keys.export", "subject": "\(entry.subject)", "actor": "\(actor)"])
+            return secrets
+        }
+    }
+
+    /// Writes keys to the store and publishes the pool that has them.
+    private func insert(_ keys: [NewKey], into service: ServiceID) async throws(AdministrationError) -> [KeyInsertion] {
+        var entry = try self.entry(service)
+        if keys.isEmpty { return [] }
+        let results = try await write(notFound: .serviceNotFound(service)) { () async throws(StoreError) in
+            try await self.store.insertKeys(keys, into: service)
+        }
+        precondition(results.count == keys.count, "a store answers once for each key")
+        var records: [KeyRecord] = []
+        records.reserveCapacity(results.count)
+        for case .inserted(let record) in results { records.append(record) }
+        if !records.isEmpty {
+            entry.pool = entry.pool.adding(records, at: clock())
+            publish(entry)
+        }
+        return results
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+internal import Logging
+internal import RotatorCore
+internal import Synchronization
+
+extension Administration {
+    /// Writes down what the pools learn, four times a second, until the task is cancelled; then once more.
+    ///
+    /// While the store is away it tries again, ever more slowly up to every two seconds; nothing is lost, since pools keep one standing per key.
+    public func runStandingWriter() async {
+        var pause = Self.standingInterval
+        var isFailing = false
+        while !Task.isCancelled {
+            // Cancellation ends the pause early; the loop then ends by its own condition.
+            try? await Task.sleep(for: pause)
+            if Task.isCancelled { break }
+            let isWritten = await flushStandings()
+            if isWritten {
+                if isFailing { logger.notice("standings are written down again") }
+                pause = Self.standingInterval
+            } else {
+                if !isFailing { logger.warning("standings cannot be written down; they are kept in memory and tried again") }
+                pause = min(pause * 2, .seconds(2))
+            }
+            isFailing = !isWritten
+        }
+        await flushStandings()
+    }
+
+    private static var standingInterval: Duration { .milliseconds(250) }
+
+    /// Writes down, in one batch, what all pools have learned since the last time, and audit entries that had to wait.
+    ///
+    /// - Returns: whether everything is in the store now.
+    @discardableResult
+    public func flushStandings() async -> Bool {
+        do { try await standingGate.enter() } catch { return false }
+        defer { standingGate.leave() }
+        // A task of its own, waited for right here: the last flush runs while its caller is already cancelled.
+        return await Task {
+            let areStandingsWritten = await self.writeStandings()
+            let isAuditWritten = await self.writeAuditBacklog()
+            return areStandingsWritten && isAuditWritten
+        }.value
+    }
+
+    private func writeStandings() async -> Bool {
+        let now = clock()
+        let pools = state.withLock { $0.entries.values.map(\.pool) }
+        var taken: [(pool: RotatingKeyPool, standings: [KeyID: StandingRecord])] = []
+        var batch: [KeyID: StandingRecord] = [:]
+        for pool in pools {
+            let standings = pool.takeUnrecordedStandings(at: now)
+            if standings.isEmpty { continue }
+            taken.append((pool, standings))
+            batch.merge(standings) { _, newer in newer }
+        }
+        if batch.isEmpty { return true }
+        do {
+            try await store.record(batch)
+            return true
+        } catch {
+            logger.debug("standings were not written", metadata: ["error": "\(error)", "keys": "\(batch.count)"])
+            // A pool that has been succeeded meanwhile shares its standing with the successor, so the mark reaches it.
+            for (pool, standings) in taken { pool.markUnrecorded(standings.keys) }
+            return false
+        }
+    }
+
+    private func writeAuditBacklog() async -> Bool {
+        while let entry = state.withLock(\.auditBacklog.first) {
+            do {
+                try await store.append(entry)
+            } catch {
+                return false
+            }
+            // Only this task removes, inside the standing gate; others append at the end.
+            state.withLock { state in _ = state.auditBacklog.removeFirst() }
+        }
+        let lost = state.withLock { state in
+            defer { state.auditEntriesLost = 0 }
+            return state.auditEntriesLost
+        }
+        if lost > 0 { logger.error("the audit log was away too long", metadata: ["entries_lost": "\(lost)"]) }
+        return true
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// Writes a JSON text octet by octet; commas look after themselves.
+struct JSONWriter {
+    /// What has been written.
+    private(set) var octets: [UInt8] = []
+    private var needsComma = false
+
+    mutating func openObject() { open(UInt8(ascii: "{")) }
+    mutating func closeObject() { close(UInt8(ascii: "}")) }
+    mutating func openArray() { open(UInt8(ascii: "[")) }
+    mutating func closeArray() { close(UInt8(ascii: "]")) }
+
+    /// A member's name; its value must follow.
+    mutating func name(_ name: StaticString) {
+        write(name.description)
+        octets.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    mutating func name(_ name: String) {
+        write(name)
+        octets.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    mutating func write(_ text: String?) {
+        guard let text else { return writeLiteral("null") }
+        separate()
+        octets.append(UInt8(ascii: "\""))
+        for octet in text.utf8 {
+            switch octet {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): octets += [UInt8(ascii: "\\"), octet]
+            case 0x0A: octets += "\\n".utf8
+            case 0x0D: octets += "\\r".utf8
+            case 0x09: octets += "\\t".utf8
+            case 0..<0x20:
+                octets += "\\u00".utf8
+                octets += [Self.hexadecimal(octet >> 4), Self.hexadecimal(octet & 15)]
+            default: octets.append(octet)
+            }
+        }
+        octets.append(UInt8(ascii: "\""))
+    }
+
+    mutating func write(_ number: (some BinaryInteger)?) { writeLiteral(number.map { String($0) } ?? "null") }
+    mutating func write(_ value: Bool) { writeLiteral(value ? "true" : "false") }
+    mutating func write(_ moment: Moment?) { write(moment?.timestamp) }
+
+    mutating func member(_ name: StaticString, _ text: String?) {
+        self.name(name)
+        write(text)
+    }
+
+    mutating func member(_ name: StaticString, _ number: (some BinaryInteger)?) {
+        self.name(name)
+        write(number)
+    }
+
+    mutating func member(_ name: StaticString, _ value: Bool) {
+        self.name(name)
+        write(value)
+    }
+
+    mutating func member(_ name: StaticString, _ moment: Moment?) {
+        self.name(name)
+        write(moment)
+    }
+
+    private mutating func separate() {
+        if needsComma { octets.append(UInt8(ascii: ",")) }
+        needsComma = true
+    }
+
+    private mutating func open(_ bracket: UInt8) {
+        separate()
+        octets.append(bracket)
+        needsComma = false
+    }
+
+    private mutating func close(_ bracket: UInt8) {
+        octets.append(bracket)
+        needsComma = true
+    }
+
+    private mutating func writeLiteral(_ text: String) {
+        separate()
+        octets += text.utf8
+    }
+
+    private static func hexadecimal(_ digit: UInt8) -> UInt8 { digit < 10 ? 0x30 + digit : 0x61 + digit - 10 }
+}
+
+extension Moment {
+    /// RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.125Z`.
+    var timestamp: String {
+        var day = milliseconds / 86_400_000
+        var rest = milliseconds % 86_400_000
+        if rest < 0 {
+            rest += 86_400_000
+            day -= 1
+        }
+        // Days to year, month and day in the proleptic Gregorian calendar, by eras of 400 years that begin on 1 March.
+        let shifted = day + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let dayOfMonth = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+
+        func padded(_ number: Int64, to width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let date = "\(padded(year, to: 4))-\(padded(month, to: 2))-\(padded(dayOfMonth, to: 2))"
+        let time = "\(padded(rest / 3_600_000, to: 2)):\(padded(rest / 60_000 % 60, to: 2)):\(padded(rest / 1_000 % 60, to: 2))"
+        return "\(date)T\(time).\(padded(rest % 1_000, to: 3))Z"
+    }
+}
