@@ -2,6 +2,7 @@
 
 import Logging
 import RotatorCore
+import RotatorStore
 import Testing
 
 @testable import rotator_server
@@ -37,7 +38,7 @@ func text(_ secret: Secret?) -> String? {
         #expect(configuration.jwtSecret == nil)
         #expect(configuration.encryptionKey == nil)
         #expect(configuration.dataDirectory == "./data")
-        #expect(configuration.storeLocation == .sqlite(path: "./data/rotator.db"))
+        #expect(configuration.storeURL.place == .sqlite(path: "./data/rotator.db"))
         #expect(configuration.publicBaseURL == "http://localhost:8000")
         #expect(configuration.exchangeTimeout == .seconds(600))
         #expect(configuration.connectTimeout == .seconds(10))
@@ -158,12 +159,12 @@ func text(_ secret: Secret?) -> String? {
     }
 
     @Test func `the store lives in the data directory unless a URL or a path says otherwise`() throws {
-        #expect(try configuration(["DATA_DIR": "/srv/r/"]).storeLocation == .sqlite(path: "/srv/r/rotator.db"))
-        #expect(try configuration(["DATABASE_PATH": "x.db"]).storeLocation == .sqlite(path: "x.db"))
-        #expect(try configuration(["DATABASE_URL": "sqlite:y.db"]).storeLocation == .sqlite(path: "y.db"))
-        #expect(try configuration(["DATABASE_URL": "sqlite::memory:"]).storeLocation == .memory)
+        #expect(try configuration(["DATA_DIR": "/srv/r/"]).storeURL.place == .sqlite(path: "/srv/r/rotator.db"))
+        #expect(try configuration(["DATABASE_PATH": "x.db"]).storeURL.place == .sqlite(path: "x.db"))
+        #expect(try configuration(["DATABASE_URL": "sqlite:y.db"]).storeURL.place == .sqlite(path: "y.db"))
+        #expect(try configuration(["DATABASE_URL": "sqlite::memory:"]).storeURL.place == .sqliteInMemory)
         let both = try configuration(["DATABASE_PATH": "x.db", "DATABASE_URL": "sqlite:y.db"])
-        #expect(both.storeLocation == .sqlite(path: "y.db"))
+        #expect(both.storeURL.place == .sqlite(path: "y.db"))
         #expect(both.notices.count == 1)
     }
 

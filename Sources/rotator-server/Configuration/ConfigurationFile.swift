@@ -30,4 +30,10 @@ enum ConfigurationFile {
             if octets.count > bytesMax { return .failure(FileFailure(errno: EFBIG)) }
         }
     }
+
+    /// The size of the file at `path`; nil when there is none or it cannot be looked at.
+    static func byteCount(of path: String) -> Int? {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 ? Int(status.st_size) : nil
+    }
 }

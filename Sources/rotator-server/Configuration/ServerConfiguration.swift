@@ -2,6 +2,7 @@
 
 internal import Logging
 internal import RotatorCore
+internal import RotatorStore
 
 /// Everything that the environment says, parsed and checked. Holds no default that ``Variables`` doesn't document.
 struct ServerConfiguration: Sendable {
@@ -18,12 +19,13 @@ struct ServerConfiguration: Sendable {
     var adminPassword: Secret?
     /// What signs admin tokens; nil = the generated one.
     var jwtSecret: Secret?
-    /// The 32 octets that seal the store; nil = `master.key` in ``dataDirectory``.
+    /// The 32 octets that seal the store, and the text that wrote them; nil = `master.key` in ``dataDirectory``.
     var encryptionKey: Secret?
+    var encryptionKeyText: Secret?
     /// Where the embedded store and generated secrets live.
     var dataDirectory: String
     /// Where the catalogue lives.
-    var storeLocation: StoreLocation
+    var storeURL: StoreURL
     /// Shown in the console; without a slash at its end.
     var publicBaseURL: String
     /// How long an upstream exchange that isn't a stream may take, attempts and all.
@@ -63,14 +65,6 @@ struct NamedProxyKey: Sendable {
     var name: String
     /// The key itself.
     var key: Secret
-}
-
-/// Where the catalogue lives.
-enum StoreLocation: Sendable, Hashable {
-    /// A SQLite file.
-    case sqlite(path: String)
-    /// Nowhere: gone with the process.
-    case memory
 }
 
 extension ServerConfiguration {
@@ -125,8 +119,9 @@ extension ServerConfiguration {
             adminPassword: adminPassword,
             jwtSecret: jwtSecret,
             encryptionKey: encryptionKey,
+            encryptionKeyText: environment.value(Variables.encryptionKey.name).map { Secret($0.utf8) },
             dataDirectory: dataDirectory,
-            storeLocation: databaseURL ?? databasePath ?? .sqlite(path: dataDirectory + (dataDirectory.hasSuffix("/") ? "" : "/") + "rotator.db"),
+            storeURL: databaseURL ?? databasePath ?? StoreURL(.sqlite(path: Self.path("rotator.db", in: dataDirectory))),
             publicBaseURL: publicBaseURL ?? "http://localhost:8000",
             exchangeTimeout: exchangeTimeout ?? .seconds(600),
             connectTimeout: connectTimeout ?? .seconds(10),
@@ -147,10 +142,15 @@ extension ServerConfiguration {
         )
     }
 
+    /// Where the generated encryption key lives.
+    var masterKeyPath: String { Self.path("master.key", in: dataDirectory) }
+
+    private static func path(_ name: String, in directory: String) -> String { directory + (directory.hasSuffix("/") ? "" : "/") + name }
+
     /// The credentials that the environment gave, for the log's redaction net.
     var secrets: [Secret] {
         var secrets = (proxyKeys ?? []).map(\.key)
-        secrets += [adminPassword, jwtSecret, encryptionKey, metricsToken].compactMap(\.self)
+        secrets += [adminPassword, jwtSecret, encryptionKeyText, metricsToken].compactMap(\.self)
         for proxy in [httpProxy, httpsProxy, allProxy].compactMap(\.self) {
             guard let at = proxy.lastIndex(of: "@") else { continue }
             let start = proxy.range(ofFirst: "://")?.upperBound ?? proxy.startIndex

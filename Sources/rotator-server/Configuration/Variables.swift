@@ -3,6 +3,7 @@
 internal import Glibc
 internal import Logging
 internal import RotatorCore
+internal import RotatorStore
 
 /// Every environment variable that this version reads: its default, what it accepts and its parser. `--help`, the README's table and
 /// `deploy/rotator.env.example` show the same names and defaults, which a test holds.
@@ -64,16 +65,16 @@ enum Variables {
     ) { text throws(Rejection) in try TextParsing.plainText(text, characters: 1...4_000) }
 
     /// Where the catalogue lives.
-    static let databaseURL = Variable<StoreLocation>(
+    static let databaseURL = Variable<StoreURL>(
         name: "DATABASE_URL", initial: "sqlite:DATA_DIR/rotator.db",
-        accepted: "sqlite:PATH or sqlite::memory: (this version has no PostgreSQL and no Redis store yet)", meaning: "where the catalogue lives",
+        accepted: "sqlite:PATH or sqlite::memory: (no PostgreSQL or Redis store in this version yet)", meaning: "where the catalogue lives",
         masking: .credentials
-    ) { text throws(Rejection) in try storeLocation(text) }
+    ) { text throws(Rejection) in try storeURL(text) }
 
     /// The older spelling of ``databaseURL``.
-    static let databasePath = Variable<StoreLocation>(
+    static let databasePath = Variable<StoreURL>(
         name: "DATABASE_PATH", initial: "none", accepted: "the path of a SQLite file", meaning: "the same as DATABASE_URL=sqlite:PATH; DATABASE_URL wins"
-    ) { text throws(Rejection) in .sqlite(path: try TextParsing.plainText(text, characters: 1...4_000)) }
+    ) { text throws(Rejection) in StoreURL(.sqlite(path: try TextParsing.plainText(text, characters: 1...4_000))) }
 
     /// The older way to choose a database.
     static let databaseType = Variable<String>(
@@ -235,20 +236,13 @@ extension Variables {
         return keys
     }
 
-    private static func storeLocation(_ text: String) throws(Rejection) -> StoreLocation {
-        let scheme = text.prefix { $0 != ":" }.lowercased()
-        switch scheme {
-        case "postgres", "postgresql": throw Rejection("PostgreSQL is not supported by this version")
-        case "redis", "rediss", "unix": throw Rejection("Redis is not supported by this version")
-        case "sqlite" where text.utf8.count > scheme.utf8.count: break
-        default: throw Rejection()
+    private static func storeURL(_ text: String) throws(Rejection) -> StoreURL {
+        _ = try TextParsing.plainText(text, characters: 1...4_000)
+        do throws(StoreError) {
+            return try StoreURL(text)
+        } catch {
+            throw Rejection(error.message)
         }
-        let path = String(text.dropFirst(scheme.count + 1))
-        if path == ":memory:" { return .memory }
-        // `sqlite://data.db` would be read as a host or as the root directory, depending on whom one asks.
-        if path.hasPrefix("//"), !path.hasPrefix("///") { throw Rejection("write sqlite:PATH without slashes before a relative path") }
-        guard !path.isEmpty else { throw Rejection("the path is missing") }
-        return .sqlite(path: try TextParsing.plainText(path, characters: 1...4_000))
     }
 
     private static func certificateFile(_ path: String) throws(Rejection) -> String {
