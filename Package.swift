@@ -51,6 +51,7 @@ let package = Package(
             name: "RotatorHTTP",
             dependencies: [
                 "RotatorCore", "CCurl", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -12,6 +12,9 @@ public protocol KeyPool: AnyObject, Sendable {
     ///   - now: the present moment.
     func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision
 
+    /// When a key can be spent on `model`: `now` where one can be at once, nil where none comes back by itself. Grants nothing.
+    func nextAvailability(model: String?, at now: Moment) -> Moment?
+
     /// Takes a lease back with what the attempt taught. Called by ``KeyLease/settle(_:model:at:)``, once for each lease.
     func settle(_ key: any LeasedKey, as outcome: AttemptOutcome, model: String?, grantedAt: Moment, at now: Moment)
 }

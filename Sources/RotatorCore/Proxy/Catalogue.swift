@@ -10,12 +10,30 @@ public final class Upstream: Sendable {
     public let pool: any KeyPool
     /// Its dialect.
     public let adapter: any Adapter
+    /// Its base URL, taken apart; nil where the configured one is not usable.
+    public let target: UpstreamTarget?
+    /// Where its keys travel: the dialect's own placement under the service's overrides.
+    public let placement: CredentialPlacement
 
     /// A service as requests see it.
     public init(record: ServiceRecord, pool: any KeyPool, adapter: any Adapter) {
         self.record = record
         self.pool = pool
         self.adapter = adapter
+        let configuration = record.configuration
+        target = UpstreamTarget(configuration.targetURL)
+        var placement = adapter.credential
+        if let name = configuration.apiKeyName {
+            // A name of its own takes no prefix over from the dialect, but `Authorization` keeps its scheme.
+            if !name.utf8.elementsEqual(ignoringASCIICase: placement.name.utf8) { placement.prefix = "" }
+            placement.name = name
+        }
+        if let location = configuration.apiKeyLocation, location != placement.location {
+            placement.location = location
+            placement.prefix = ""
+        }
+        if let prefix = configuration.apiKeyPrefix { placement.prefix = prefix }
+        self.placement = placement
     }
 }
 

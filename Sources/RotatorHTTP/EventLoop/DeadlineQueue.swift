@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// Told when a deadline has passed.
+protocol DeadlineTarget: AnyObject {
+    func deadlinePassed(_ deadline: Deadline)
+}
+
+/// One moment that somebody waits for. Confined to one reactor.
+///
+/// Pushing a deadline back, which every request and every event does, only notes the later moment; the queue looks at it when the earlier
+/// one comes up. So it costs a store, not a walk through the heap.
+final class Deadline {
+    fileprivate var position = -1
+    // The moment under which the heap sorts it; never later than `wanted`.
+    fileprivate var queued = Moment.distantFuture
+    fileprivate(set) var wanted = Moment.distantFuture
+    unowned let target: any DeadlineTarget
+
+    init(target: any DeadlineTarget) { self.target = target }
+}
+
+/// A binary heap of deadlines, the earliest on top.
+final class DeadlineQueue {
+    private var heap: [Deadline] = []
+
+    /// The moment at which to look again.
+    var next: Moment? { heap.first?.queued }
+
+    /// Asks for `moment`, in place of what was asked for before.
+    func set(_ deadline: Deadline, to moment: Moment) {
+        deadline.wanted = moment
+        if deadline.position < 0 {
+            if moment == .distantFuture { return }
+            deadline.queued = moment
+            deadline.position = heap.count
+            heap.append(deadline)
+            siftUp(deadline.position)
+        } else if moment < deadline.queued {
+            deadline.queued = moment
+            siftUp(deadline.position)
+        }
+    }
+
+    /// Asks for nothing any more, at no cost now.
+    func clear(_ deadline: Deadline) { deadline.wanted = .distantFuture }
+
+    /// Takes the deadline out: needed before its target goes.
+    func remove(_ deadline: Deadline) {
+        deadline.wanted = .distantFuture
+        let position = deadline.position
+        guard position >= 0 else { return }
+        deadline.position = -1
+        let last = heap.removeLast()
+        if last !== deadline {
+            heap[position] = last
+            last.position = position
+            siftDown(position)
+            siftUp(last.position)
+        }
+    }
+
+    /// Tells every target whose moment has come.
+    func fire(at now: Moment) {
+        while let top = heap.first, top.queued <= now {
+            if top.wanted > now {
+                if top.wanted == .distantFuture {
+                    remove(top)
+                } else {
+                    top.queued = top.wanted
+                    siftDown(0)
+                }
+                continue
+            }
+            remove(top)
+            top.target.deadlinePassed(top)
+        }
+    }
+
+    private func siftUp(_ start: Int) {
+        var index = start
+        let moved = heap[index]
+        while index > 0 {
+            let parent = (index - 1) / 2
+            guard moved.queued < heap[parent].queued else { break }
+            heap[index] = heap[parent]
+            heap[index].position = index
+            index = parent
+        }
+        heap[index] = moved
+        moved.position = index
+    }
+
+    private func siftDown(_ start: Int) {
+        var index = start
+        let moved = heap[index]
+        while true {
+            var child = 2 * index + 1
+            guard child < heap.count else { break }
+            if child + 1 < heap.count, heap[child + 1].queued < heap[child].queued { child += 1 }
+            guard heap[child].queued < moved.queued else { break }
+            heap[index] = heap[child]
+            heap[index].position = index
+            index = child
+        }
+        heap[index] = moved
+        moved.position = index
+    }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// Field names that the proxy acts on, found while a head is parsed.
+///
+/// A name counts as known whether it is written with `-` or `_` (servers behind us may take one for the other); ``FieldLine/isAlias`` tells them apart.
+enum KnownField: UInt8 {
+    case other
+    case host, connection, contentLength, transferEncoding, expect, cookie, setCookie
+    case keepAlive, proxyConnection, te, trailer, upgrade, via, forwarded, xForwarded, proxyAuthenticate, proxyAuthorization
+    case authorization, xProxyKey, xAPIKey, xGoogAPIKey, apiKey
+    case contentType, xRequestID, anthropicVersion, xShouldRetry, xRotator, retryAfter, contentEncoding
+    /// A client's credential for us, found and taken out.
+    case removed
+}
+
+/// One field line as offsets into its head.
+struct FieldLine {
+    var nameStart: UInt32
+    var nameCount: UInt16
+    var known: KnownField
+    /// Written with `_` where the known name has `-`: removed like it, never acted on.
+    var isAlias: Bool
+    var valueStart: UInt32
+    var valueCount: UInt32
+}
+
+/// A parsed request or response head: its octets, and where its fields lie in them. Reused from message to message.
+final class MessageHead {
+    let bytes = ByteBuffer(capacity: 2048)
+    var fields: [FieldLine] = []
+
+    // Request line
+    var method: Range<Int> = 0..<0
+    var target: Range<Int> = 0..<0
+    // Status line
+    var status = 0
+    var reason: Range<Int> = 0..<0
+    /// The minor version: 0 for HTTP/1.0, 1 for everything later.
+    var minorVersion = 1
+
+    // Framing, from the fields
+    var contentLength: Int?
+    var isChunked = false
+    var connectionClose = false
+    var connectionKeepAlive = false
+    var hasConnectionOptions = false
+    var expectsContinue = false
+
+    init() { fields.reserveCapacity(32) }
+
+    func reset() {
+        bytes.removeAll()
+        fields.removeAll(keepingCapacity: true)
+        method = 0..<0
+        target = 0..<0
+        status = 0
+        reason = 0..<0
+        minorVersion = 1
+        contentLength = nil
+        isChunked = false
+        connectionClose = false
+        connectionKeepAlive = false
+        hasConnectionOptions = false
+        expectsContinue = false
+    }
+
+    @inline(__always) func name(_ line: FieldLine) -> ByteView {
+        bytes.view[Int(line.nameStart)..<Int(line.nameStart) + Int(line.nameCount)]
+    }
+
+    @inline(__always) func value(_ line: FieldLine) -> ByteView {
+        bytes.view[Int(line.valueStart)..<Int(line.valueStart) + Int(line.valueCount)]
+    }
+
+    var methodView: ByteView { bytes.view[method] }
+    var targetView: ByteView { bytes.view[target] }
+
+    /// The value of the first line of a known name; nil when there is none.
+    func first(_ known: KnownField) -> ByteView? {
+        for line in fields where line.known == known && !line.isAlias { return value(line) }
+        return nil
+    }
+
+    /// Whether `Connection` names the field (RFC 9110 §7.6.1).
+    func isNamedByConnection(_ name: ByteView) -> Bool {
+        for line in fields where line.known == .connection {
+            var found = false
+            forEachListElement(of: value(line)) { if $0.equalsIgnoringCase(name) { found = true } }
+            if found { return true }
+        }
+        return false
+    }
+
+    /// A copy of the field lines as text, for decisions that are rare.
+    var headerFields: HeaderFields {
+        HeaderFields(fields.map { HeaderField(name($0).string, value($0).string) })
+    }
+}
+
+/// Calls `body` with each element of a comma-separated list, without white space around it; empty elements are passed over (RFC 9110 §5.6.1).
+func forEachListElement(of list: ByteView, _ body: (ByteView) -> Void) {
+    var start = 0
+    while start <= list.count {
+        let end = list.firstIndex(of: 0x2C, from: start) ?? list.count
+        let element = trimmed(list[start..<end])
+        if !element.isEmpty { body(element) }
+        start = end + 1
+    }
+}
+
+/// The octets without spaces and tabs at either end.
+@inline(__always) func trimmed(_ view: ByteView) -> ByteView {
+    var start = 0
+    var end = view.count
+    while start < end, view[start] == 0x20 || view[start] == 0x09 { start += 1 }
+    while end > start, view[end - 1] == 0x20 || view[end - 1] == 0x09 { end -= 1 }
+    return view[start..<end]
+}
+
+extension KnownField {
+    /// The known name that `name` is, in either spelling; the octets may be in any case.
+    static func of(_ name: ByteView) -> (KnownField, isAlias: Bool) {
+        switch name.count {
+        case 2: if name.equals(lowercase: "te") { return (.te, false) }
+        case 3: if name.equals(lowercase: "via") { return (.via, false) }
+        case 4: if name.equals(lowercase: "host") { return (.host, false) }
+        case 6:
+            if name.equals(lowercase: "cookie") { return (.cookie, false) }
+            if name.equals(lowercase: "expect") { return (.expect, false) }
+        case 7:
+            if name.equals(lowercase: "upgrade") { return (.upgrade, false) }
+            if name.equals(lowercase: "trailer") { return (.trailer, false) }
+            return dashed(name, "api-key", .apiKey)
+        case 9:
+            if name.equals(lowercase: "forwarded") { return (.forwarded, false) }
+            return dashed(name, "x-api-key", .xAPIKey)
+        case 10:
+            if name.equals(lowercase: "connection") { return (.connection, false) }
+            let found = dashed(name, "keep-alive", .keepAlive)
+            return found.0 == .other ? dashed(name, "set-cookie", .setCookie) : found
+        case 11: 
+            let found = dashed(name, "x-proxy-key", .xProxyKey)
+            if found.0 != .other { return found }
+            return dashed(name, "retry-after", .retryAfter)
+        case 12:
+            let found = dashed(name, "content-type", .contentType)
+            if found.0 != .other { return found }
+            return dashed(name, "x-request-id", .xRequestID)
+        case 13: if name.equals(lowercase: "authorization") { return (.authorization, false) }
+        case 14:
+            let found = dashed(name, "content-length", .contentLength)
+            if found.0 != .other { return found }
+            let second = dashed(name, "x-should-retry", .xShouldRetry)
+            if second.0 != .other { return second }
+            let third = dashed(name, "x-goog-api-key", .xGoogAPIKey)
+            if third.0 != .other { return third }
+        case 16:
+            let found = dashed(name, "proxy-connection", .proxyConnection)
+            if found.0 != .other { return found }
+            let second = dashed(name, "content-encoding", .contentEncoding)
+            if second.0 != .other { return second }
+        case 17:
+            let found = dashed(name, "transfer-encoding", .transferEncoding)
+            if found.0 != .other { return found }
+            let second = dashed(name, "anthropic-version", .anthropicVersion)
+            if second.0 != .other { return second }
+        case 18:
+            let found = dashed(name, "proxy-authenticate", .proxyAuthenticate)
+            if found.0 != .other { return found }
+        case 19:
+            let found = dashed(name, "proxy-authorization", .proxyAuthorization)
+            if found.0 != .other { return found }
+        default: break
+        }
+        guard name.count > 10, name[0] | 0x20 == 0x78 else { return (.other, false) }
+        let prefix = dashed(name[0..<min(12, name.count)], "x-forwarded-", .xForwarded)
+        if prefix.0 != .other {
+            return (.xForwarded, isAlias: prefix.isAlias)
+        }
+        return dashed(name[0..<10], "x-rotator-", .xRotator)
+    }
+
+    private static func dashed(_ name: ByteView, _ text: StaticString, _ field: KnownField) -> (KnownField, isAlias: Bool) {
+        guard name.count == text.utf8CodeUnitCount else { return (.other, false) }
+        var isAlias = false
+        for index in 0..<name.count {
+            let wanted = unsafe text.utf8Start[index]
+            let octet = name[index].lowercasedASCII
+            if octet != wanted {
+                guard octet == 0x5F, wanted == 0x2D else { return (.other, false) }
+                isAlias = true
+            }
+        }
+        return (field, isAlias)
+    }
+}
+
+/// Whether the names are equal without regard to case, `_` standing for `-` too.
+func namesAlike(_ name: ByteView, _ other: ByteView) -> Bool {
+    guard name.count == other.count else { return false }
+    for index in 0..<name.count {
+        var left = name[index].lowercasedASCII
+        var right = other[index].lowercasedASCII
+        if left == 0x5F { left = 0x2D }
+        if right == 0x5F { right = 0x2D }
+        if left != right { return false }
+    }
+    return true
+}

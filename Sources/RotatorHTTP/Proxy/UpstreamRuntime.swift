@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// What one reactor keeps of a service: its origin's connections, and the octets that are the same in each request. Confined to one reactor.
+final class UpstreamRuntime {
+    /// A field that is sent only where the client sent none of that name.
+    struct DefaultField {
+        let name: ByteBuffer
+        let line: ByteView
+        fileprivate let storage: ByteBuffer
+    }
+
+    let upstream: Upstream
+    let target: UpstreamTarget
+    let origin: Origin
+    let metrics: ServiceMetrics
+    let hostLine: ByteView
+    let allowedMethod: ByteBuffer
+    let placesKeyInHeader: Bool
+    /// The name of the field or of the query parameter, as it is written.
+    let keyName: ByteBuffer
+    /// `Name: prefix`.
+    let keyFieldStart: ByteView
+    /// `name=`, the name percent-encoded, and the encoded prefix.
+    let keyQueryStart: ByteView
+    let extraNames: [ByteBuffer]
+    let extraLines: ByteView
+    let defaultFields: [DefaultField]
+    private var storage: [ByteBuffer] = []
+
+    init?(upstream: Upstream, origin: Origin, metrics: ServiceMetrics) {
+        guard let target = upstream.target else { return nil }
+        self.upstream = upstream
+        self.target = target
+        self.origin = origin
+        self.metrics = metrics
+        var kept: [ByteBuffer] = []
+        func octets(_ fill: (ByteBuffer) -> Void) -> ByteBuffer {
+            let buffer = ByteBuffer(capacity: 64)
+            fill(buffer)
+            kept.append(buffer)
+            return buffer
+        }
+        let configuration = upstream.record.configuration
+        hostLine = octets { $0.append("Host: \(target.authority)\r\n") }.view
+        allowedMethod = octets { $0.append(configuration.method ?? "") }
+        let placement = upstream.placement
+        placesKeyInHeader = placement.location == .header
+        keyName = octets { $0.append(placement.name) }
+        keyFieldStart = octets { $0.append("\(placement.name): \(placement.prefix)") }.view
+        keyQueryStart = octets { buffer in
+            for text in [placement.name, placement.prefix] {
+                let plain = ByteBuffer(capacity: 64)
+                plain.append(text)
+                QueryPairs.appendEncoded(plain.view, to: buffer)
+                if text == placement.name { buffer.append(0x3D) }
+            }
+        }.view
+        let extras = configuration.extraHeaders.sorted { $0.key < $1.key }
+        extraNames = extras.map { extra in octets { $0.append(extra.key) } }
+        extraLines = octets { buffer in for extra in extras { buffer.append("\(extra.key): \(extra.value)\r\n") } }.view
+        defaultFields = upstream.adapter.defaultFields.filter { field in
+            !extras.contains { $0.key.utf8.elementsEqual(ignoringASCIICase: field.name.utf8) }
+        }.map { field in
+            let line = octets { $0.append("\(field.name): \(field.value)\r\n") }
+            return DefaultField(name: octets { $0.append(field.name) }, line: line.view, storage: line)
+        }
+        storage = kept
+    }
+}
+
+extension ByteView {
+    func equals(_ buffer: ByteBuffer) -> Bool { equals(buffer.view) }
+}
+
+/// What one reactor counts of one service; summed over the reactors when somebody reads it.
+final class ServiceMetrics {
+    var requests: [Int: Int] = [:]
+    var attempts = 0
+    var duration = Histogram()
+    var firstByte = Histogram()
+
+    func count(status: Int, duration: Duration, firstByte: Duration?) {
+        requests[status, default: 0] += 1
+        self.duration.observe(duration)
+        if let firstByte { self.firstByte.observe(firstByte) }
+    }
+}
+
+/// A Prometheus histogram with fixed bounds.
+struct Histogram: Sendable {
+    /// Upper bounds in seconds.
+    static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+    private static let nanosecondBounds: [Int64] = bounds.map { Int64($0 * 1e9) }
+
+    private(set) var buckets = [Int](repeating: 0, count: Histogram.bounds.count + 1)
+    private(set) var sum: Int64 = 0
+    private(set) var count = 0
+
+    mutating func observe(_ duration: Duration) {
+        let nanoseconds = duration.wholeNanoseconds
+        var index = 0
+        while index < Histogram.nanosecondBounds.count, nanoseconds > Histogram.nanosecondBounds[index] { index += 1 }
+        buckets[index] += 1
+        sum &+= nanoseconds
+        count += 1
+    }
+
+    mutating func add(_ other: Histogram) {
+        for index in buckets.indices { buckets[index] += other.buckets[index] }
+        sum &+= other.sum
+        count += other.count
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// A request that the server answers itself. Collects its body, hands it to the ``LocalHandler`` off the reactor, and sends the answer.
+final class LocalExchange: Exchange {
+    private var body: [UInt8] = []
+    private var error: ProxyError?
+    private var isAnswered = false
+    private var ticket: UInt64 = 0
+    private var path = ""
+    private var query: String?
+
+    init(request: MessageHead, connection: ServerConnection, path: String = "", query: String? = nil, error: ProxyError? = nil) {
+        self.error = error
+        self.path = path
+        self.query = query
+        super.init(request: request, connection: connection)
+    }
+
+    override func bodyArrived(_ bytes: ByteView) {
+        guard error == nil, let connection else { return }
+        let limit = connection.worker.settings.bodyBytesMax
+        if body.count + bytes.count > limit {
+            error = ProxyError(.bodyTooLarge, "The request body is larger than \(limit) octets.")
+            body = []
+        } else {
+            unsafe body.append(contentsOf: bytes.raw)
+        }
+    }
+
+    override func inputPaused() {
+        guard let connection, !isAnswered else { return }
+        if error == nil, let length = request.contentLength, length > connection.worker.settings.bodyBytesMax {
+            error = ProxyError(.bodyTooLarge, "The request body is larger than \(connection.worker.settings.bodyBytesMax) octets.")
+        }
+        if error != nil { answerError() } else if !connection.isRequestWhole { connection.wantBody() }
+    }
+
+    override func bodyEnded() {
+        guard let connection, !isAnswered else { return }
+        if error != nil { return answerError() }
+        let worker = connection.worker
+        if path == "/healthz", request.methodView.equals("GET") || request.methodView.equals("HEAD") {
+            return send(LocalResponse(status: 200, fields: [HeaderField("Content-Type", "text/plain; charset=utf-8"), HeaderField("Cache-Control", "no-store")], body: Array("ok\n".utf8)))
+        }
+        let local = LocalRequest(method: request.methodView.string, path: path, query: query, fields: request.headerFields, body: body, peerAddress: connection.peerAddress)
+        body = []
+        ticket = worker.await(self)
+        worker.hand(local, ticket: ticket)
+    }
+
+    override func requestFailed(_ error: ProxyError) {
+        self.error = self.error ?? error
+        answerError()
+    }
+
+    override func clientGone() {
+        if let worker = connection?.worker { worker.forget(ticket) }
+        isAnswered = true
+    }
+
+    private func answerError() {
+        guard let error, let connection else { return }
+        let adapter = connection.worker.adapter(forMalformed: request)
+        let body = adapter.body(for: error)
+        var fields: HeaderFields = [HeaderField("Content-Type", body.contentType)]
+        if error.code == .methodNotAllowed { fields.lines.append(HeaderField("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")) }
+        if let retryAfter = error.retryAfter { fields.lines.append(HeaderField("Retry-After", String(max(1, retryAfter.components.seconds)))) }
+        send(LocalResponse(status: error.code.status, fields: fields, body: body.octets))
+    }
+
+    /// Sends the whole answer.
+    func send(_ response: LocalResponse) {
+        guard let connection, !isAnswered else { return }
+        isAnswered = true
+        let out = connection.output
+        LocalExchange.appendStatusLine(response.status, to: out)
+        for field in response.fields.lines {
+            out.append(field.name)
+            out.append(": ")
+            out.append(field.value)
+            out.append("\r\n")
+        }
+        if response.status != 204, response.status != 304 {
+            out.append("Content-Length: ")
+            out.append(decimal: response.body.count)
+            out.append("\r\n")
+        }
+        out.append("x-rotator-request-id: ")
+        if let own = ProxyExchange.saneID(request) { out.append(own) } else { out.append(requestIDHex: connection.worker.nextRequestID()) }
+        out.append("\r\nx-rotator-attempts: 0\r\n")
+        if connection.mustClose {
+            out.append("Connection: close\r\n")
+        } else if request.minorVersion == 0 {
+            out.append("Connection: keep-alive\r\n")
+        }
+        out.append("\r\n")
+        if !request.methodView.equals("HEAD"), response.status != 204, response.status != 304 { out.append(response.body) }
+        connection.finishResponse()
+    }
+
+    static func appendStatusLine(_ status: Int, to out: ByteBuffer) {
+        out.append("HTTP/1.1 ")
+        out.append(decimal: status)
+        out.append(0x20)
+        out.append(reason(status))
+        out.append("\r\n")
+    }
+
+    /// The reason phrase of RFC 9110 §15.
+    private static func reason(_ status: Int) -> StaticString {
+        switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "No Content"
+        case 304: "Not Modified"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 409: "Conflict"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 415: "Unsupported Media Type"
+        case 417: "Expectation Failed"
+        case 422: "Unprocessable Content"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: "Status"
+        }
+    }
+}

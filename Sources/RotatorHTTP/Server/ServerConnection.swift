@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: MIT
+
+internal import Glibc
+internal import RotatorCore
+
+/// One client request and its one response, seen from the connection it came on. Confined to one reactor.
+///
+/// The connection calls the `…` past-tense members; the exchange answers through the connection's ``ServerConnection/output`` and its imperatives.
+class Exchange {
+    /// The request's head; the exchange owns it until it is over.
+    final let request: MessageHead
+    /// Nil once the exchange is over.
+    final var connection: ServerConnection?
+    /// Whether the client knows the response's end by the connection's end alone: a break-off must then be a reset.
+    final var responseEndsWithConnection = false
+
+    init(request: MessageHead, connection: ServerConnection) {
+        self.request = request
+        self.connection = connection
+    }
+
+    /// Some octets of the request body.
+    func bodyArrived(_ bytes: ByteView) {}
+    /// The request is whole.
+    func bodyEnded() {}
+    /// All octets that had come are delivered; more may follow.
+    func inputPaused() {}
+    /// The request cannot be read on: framing or limits, or no octet for too long.
+    func requestFailed(_ error: ProxyError) {}
+    /// The client has closed its side after its whole request.
+    func clientHalfClosed() {}
+    /// The connection is gone; nothing can be answered.
+    func clientGone() {}
+    /// The client has read what was waiting for it.
+    func outputDrained() {}
+}
+
+/// One client connection: reads requests one after the other, and carries their responses. Confined to one reactor.
+final class ServerConnection: Pollable, DeadlineTarget {
+    private enum Stage {
+        /// Between requests.
+        case idle
+        /// Some octets of a head have come.
+        case head
+        /// The head is whole, the body is not.
+        case body
+        /// The request is whole; its response is under way.
+        case responding
+        /// The response is whole and the connection is to be closed, but the client may still be sending: what it sends is thrown away, so
+        /// that no reset destroys the response before it is read (RFC 9112 §9.6).
+        case lingering
+    }
+
+    let worker: Worker
+    private let fd: Int32
+    private var stage = Stage.idle
+    private var input: ByteBuffer?
+    private var pending: ByteBuffer?
+    private var head: MessageHead?
+    private var parser = HeadParser(.request)
+    private var decoder = BodyDecoder.none
+    private var exchange: Exchange?
+    private var isReadable = false
+    private var isWritable = true
+    private var hasPeerClosed = false
+    private(set) var isClosed = false
+    private var isBodyPaused = false
+    private var sentContinue = false
+    private var closesAfterResponse = false
+    private var isProcessing = false
+    private var requestCount = 0
+    private var lingeredOctets = 0
+    private lazy var deadline = Deadline(target: self)
+    /// More than this waiting for the client holds the upstream back.
+    static let backlogLimit = 65_536
+
+    init(worker: Worker, fd: Int32) {
+        self.worker = worker
+        self.fd = fd
+    }
+
+    /// Begins to serve. Called once, after registration.
+    func start() {
+        worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.headTimeout)
+    }
+
+    /// The client's address without its port.
+    var peerAddress: String { SocketAddress.peer(of: fd) }
+
+    // MARK: For exchanges
+
+    /// Where response octets are appended; ``flush()`` sends them.
+    var output: ByteBuffer {
+        if let pending { return pending }
+        let buffer = worker.reactor.buffers.take()
+        pending = buffer
+        return buffer
+    }
+
+    /// How many octets wait for the client.
+    var backlog: Int { pending?.count ?? 0 }
+
+    /// Whether the response must say `Connection: close`.
+    var mustClose: Bool { closesAfterResponse || stage == .body || worker.isDraining }
+
+    /// The response's end is to be the connection's end.
+    func closeAfterResponse() { closesAfterResponse = true }
+
+    /// HTTP/1.0 clients understand neither chunks nor a connection that stays without being asked.
+    var isHTTP10: Bool { exchange?.request.minorVersion == 0 }
+
+    /// Whether the request is whole.
+    var isRequestWhole: Bool { stage != .body }
+
+    /// The exchange is going to read the body: the client that waits for `100 Continue` is told (RFC 9110 §10.1.1).
+    func wantBody() {
+        guard stage == .body, !sentContinue, let exchange, exchange.request.expectsContinue, exchange.request.minorVersion == 1 else { return }
+        sentContinue = true
+        output.append("HTTP/1.1 100 Continue\r\n\r\n")
+        flush()
+    }
+
+    /// Leaves the rest of the body in the socket until ``resumeBody()``.
+    func pauseBody() { isBodyPaused = true }
+
+    func resumeBody() {
+        guard isBodyPaused else { return }
+        isBodyPaused = false
+        worker.reactor.deferResume(of: self)
+    }
+
+    /// Sends a run of the body, directly where nothing is waiting before it.
+    @inline(__always) func write(_ bytes: ByteView) {
+        guard bytes.count > 2048, isWritable, !isClosed else {
+            output.append(bytes)
+            return
+        }
+        if backlog > 0, let pending {
+            // Head and body, or chunk line and chunk, leave in one call.
+            switch Syscall.send(fd, pending.view, bytes) {
+            case .moved(let moved):
+                noteProgress()
+                if moved >= pending.count {
+                    let rest = moved - pending.count
+                    pending.removeAll()
+                    if rest < bytes.count {
+                        isWritable = false
+                        pending.append(bytes.dropFirst(rest))
+                    }
+                } else {
+                    pending.consume(moved)
+                    pending.append(bytes)
+                    isWritable = false
+                }
+            case .wouldBlock, .ended:
+                isWritable = false
+                pending.append(bytes)
+            case .failed: 
+                pending.append(bytes)
+                hasPeerClosed = true
+                isReadable = true
+                worker.reactor.deferResume(of: self)
+            }
+            return
+        }
+        switch Syscall.send(fd, bytes) {
+        case .moved(let moved):
+            noteProgress()
+            if moved < bytes.count {
+                isWritable = false
+                output.append(bytes.dropFirst(moved))
+            }
+        case .wouldBlock, .ended:
+            isWritable = false
+            output.append(bytes)
+        case .failed:
+            output.append(bytes)
+            hasPeerClosed = true
+            isReadable = true
+            worker.reactor.deferResume(of: self)
+        }
+    }
+
+    private func noteProgress() {
+        if stage == .responding { worker.reactor.deadlines.clear(deadline) }
+    }
+
+    /// Sends what waits, as far as the client takes it.
+    func flush() {
+        guard !isClosed, let pending else { return }
+        while isWritable, !pending.isEmpty {
+            switch Syscall.send(fd, pending.view) {
+            case .moved(let moved):
+                pending.consume(moved)
+                noteProgress()
+            case .wouldBlock, .ended: isWritable = false
+            case .failed:
+                close()
+                return
+            }
+        }
+        if pending.isEmpty {
+            worker.reactor.buffers.give(pending)
+            self.pending = nil
+        } else if stage == .responding || stage == .lingering {
+            // A client that takes nothing for so long has gone.
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.streamIdleTimeout)
+        }
+    }
+
+    /// The response is whole (its last octets may still wait in ``output``). Ends the exchange's use of the connection.
+    func finishResponse() {
+        guard let exchange else { return }
+        let closes = mustClose
+        exchange.connection = nil
+        self.exchange = nil
+        worker.give(exchange.request)
+        requestCount += 1
+        flush()
+        guard !isClosed else { return }
+        if closes {
+            beginLingering()
+        } else {
+            stage = .idle
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.keepAliveTimeout)
+            if input != nil || isReadable { worker.reactor.deferResume(of: self) }
+        }
+    }
+
+    /// The response cannot be finished: the client must see that something is missing.
+    func breakOff() {
+        guard !isClosed else { return }
+        let asReset = isHTTP10 || exchange?.responseEndsWithConnection == true
+        if !asReset { flush() }
+        if asReset || backlog > 0 { Syscall.resetOnClose(fd) }
+        exchange?.connection = nil
+        exchange = nil
+        close()
+    }
+
+    // MARK: Events
+
+    override func ready(_ mask: UInt32) {
+        if mask & (Readiness.peerClosed | Readiness.broken) != 0 {
+            hasPeerClosed = true
+            isReadable = true
+        }
+        if mask & Readiness.input != 0 { isReadable = true }
+        if mask & Readiness.broken != 0, stage != .lingering {
+            // Reset, or both directions shut: nobody reads an answer any more.
+            close()
+            return
+        }
+        if mask & Readiness.output != 0 {
+            isWritable = true
+            if pending != nil {
+                flush()
+                if isClosed { return }
+                if stage == .lingering, pending == nil { shutDownSending() }
+                if backlog < ServerConnection.backlogLimit / 2 { exchange?.outputDrained() }
+            }
+        }
+        readAvailable()
+    }
+
+    override func resume() {
+        guard !isClosed else { return }
+        if let input, !input.isEmpty, stage == .idle || stage == .head || stage == .body { processInput() }
+        readAvailable()
+    }
+
+    func deadlinePassed(_ deadline: Deadline) {
+        switch stage {
+        case .idle: close()
+        case .head:
+            refuse(ProxyError(.requestTimeout, "The request head was not whole after \(worker.settings.headTimeout)."))
+        case .body:
+            if isBodyPaused {
+                worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.bodyIdleTimeout)
+            } else {
+                closesAfterResponse = true
+                exchange?.requestFailed(ProxyError(.requestTimeout, "No octet of the request body came for \(worker.settings.bodyIdleTimeout)."))
+            }
+        case .responding:
+            if backlog > 0 { close() }
+        case .lingering: close()
+        }
+    }
+
+    private func readAvailable() {
+        let reactor = worker.reactor
+        while isReadable, !isClosed {
+            switch stage {
+            case .idle, .head: break
+            case .body: if isBodyPaused { return }
+            case .responding:
+                // Nothing is read while a response is under way; a close is told by epoll.
+                if hasPeerClosed { exchange?.clientHalfClosed() }
+                return
+            case .lingering: break
+            }
+            switch unsafe Syscall.read(fd, into: reactor.scratch, count: Reactor.scratchCapacity) {
+            case .moved(let count):
+                if count < Reactor.scratchCapacity, !hasPeerClosed { isReadable = false }
+                unsafe feed(ByteView(reactor.scratch, count: count))
+            case .wouldBlock: isReadable = false
+            case .ended, .failed:
+                close()
+                return
+            }
+        }
+    }
+
+    private func feed(_ bytes: ByteView) {
+        if stage == .lingering {
+            lingeredOctets += bytes.count
+            if lingeredOctets > 64 << 20 { close() }
+            return
+        }
+        if let input, !input.isEmpty {
+            input.append(bytes)
+            processInput()
+            return
+        }
+        let consumed = process(bytes)
+        if consumed < bytes.count, !isClosed, stage != .lingering { spill.append(bytes.dropFirst(consumed)) }
+        exchange?.inputPaused()
+    }
+
+    private var spill: ByteBuffer {
+        if let input { return input }
+        let buffer = worker.reactor.buffers.take()
+        input = buffer
+        return buffer
+    }
+
+    private func processInput() {
+        guard let input, !isProcessing else { return }
+        isProcessing = true
+        let consumed = process(input.view)
+        isProcessing = false
+        if isClosed || stage == .lingering {
+            self.input = nil
+            return
+        }
+        input.consume(consumed)
+        if input.isEmpty {
+            worker.reactor.buffers.give(input)
+            self.input = nil
+        }
+        exchange?.inputPaused()
+    }
+
+    /// Takes requests apart, as far as the octets reach and no response is under way. Returns how many octets are done with.
+    private func process(_ bytes: ByteView) -> Int {
+        var index = 0
+        do throws(HTTPFault) {
+            while index < bytes.count {
+                switch stage {
+                case .idle, .head: 
+                    guard let taken = try processHead(bytes.dropFirst(index)) else { return bytes.count }
+                    index += taken
+                case .body:
+                    if isBodyPaused { return index }
+                    guard let taken = try processBody(bytes.dropFirst(index)) else { return bytes.count }
+                    index += taken
+                case .responding, .lingering: return index
+                }
+                if isClosed { return bytes.count }
+            }
+        } catch {
+            refuse(ServerConnection.error(for: error))
+            return bytes.count
+        }
+        return index
+    }
+
+    /// Nil when all octets were taken and the head isn't whole.
+    private func processHead(_ bytes: ByteView) throws(HTTPFault) -> Int? {
+        let head = self.head ?? worker.takeHead()
+        self.head = head
+        if stage == .idle {
+            stage = .head
+            parser = HeadParser(.request)
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.headTimeout)
+        }
+        let held = head.bytes.count
+        let step: HeadParser.Step
+        if held == 0 {
+            step = try parser.advance(over: bytes, head: head)
+        } else {
+            head.bytes.append(bytes)
+            step = try parser.advance(over: head.bytes.view, head: head)
+        }
+        switch step {
+        case .incomplete:
+            if held == 0 { head.bytes.append(bytes) }
+            return nil
+        case .complete(let length):
+            if held == 0 {
+                head.bytes.append(bytes[0..<length])
+            } else {
+                head.bytes.removeLast(head.bytes.count - length)
+            }
+            self.head = nil
+            begin(head)
+            return length - held
+        }
+    }
+
+    private func begin(_ head: MessageHead) {
+        if head.isChunked {
+            decoder = .chunked
+        } else if let length = head.contentLength, length > 0 {
+            decoder = .length(length)
+        } else {
+            decoder = .none
+        }
+        sentContinue = false
+        isBodyPaused = false
+        closesAfterResponse = head.minorVersion == 0 ? !head.connectionKeepAlive || head.connectionClose : head.connectionClose
+        let isWhole = decoder.isFinished
+        stage = isWhole ? .responding : .body
+        if isWhole {
+            worker.reactor.deadlines.clear(deadline)
+        } else {
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.bodyIdleTimeout)
+        }
+        let exchange = worker.exchange(for: head, on: self)
+        self.exchange = exchange
+        if isWhole { exchange.bodyEnded() }
+    }
+
+    private func processBody(_ bytes: ByteView) throws(HTTPFault) -> Int? {
+        switch try decoder.step(bytes) {
+        case .data(let skip, let count):
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.bodyIdleTimeout)
+            exchange?.bodyArrived(bytes[skip..<(skip + count)])
+            if !isClosed, stage == .body, decoder.isFinished { endBody() }
+            return skip + count
+        case .needMore(let skip):
+            return skip == bytes.count ? nil : skip
+        case .finished(let skip):
+            endBody()
+            return skip
+        }
+    }
+
+    private func endBody() {
+        guard stage == .body else { return }
+        stage = .responding
+        worker.reactor.deadlines.clear(deadline)
+        exchange?.bodyEnded()
+    }
+
+    private static func error(for fault: HTTPFault) -> ProxyError {
+        switch fault {
+        case .malformed(let what): ProxyError(.badRequest, "The request is not valid HTTP/1.1: \(what).")
+        case .targetTooLong: ProxyError(.uriTooLong, "The request line is longer than 16 KiB.")
+        case .fieldsTooLarge: ProxyError(.fieldsTooLarge, "A field line is longer than 16 KiB, or all fields are longer than 64 KiB or more than 200.")
+        case .unknownTransferCoding: ProxyError(.notImplemented, "No transfer coding but chunked is known.")
+        case .unsupportedVersion: ProxyError(.versionNotSupported, "Only HTTP/1.x is spoken here.")
+        }
+    }
+
+    /// The request cannot be read: nothing after this point of the connection can be trusted.
+    private func refuse(_ error: ProxyError) {
+        closesAfterResponse = true
+        worker.reactor.deadlines.clear(deadline)
+        if let exchange {
+            exchange.requestFailed(error)
+            return
+        }
+        stage = .responding
+        let head = self.head ?? worker.takeHead()
+        self.head = nil
+        let refusal = LocalExchange(request: head, connection: self)
+        exchange = refusal
+        refusal.requestFailed(error)
+    }
+
+    private func beginLingering() {
+        stage = .lingering
+        input = nil
+        lingeredOctets = 0
+        worker.reactor.deadlines.set(deadline, to: worker.reactor.now + .seconds(5))
+        if pending == nil { shutDownSending() }
+        if isReadable, !isClosed { worker.reactor.deferResume(of: self) }
+    }
+
+    private func shutDownSending() {
+        guard !isClosed else { return }
+        if hasPeerClosed {
+            close()
+        } else {
+            _ = shutdown(fd, Int32(SHUT_WR))
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + .seconds(5))
+        }
+    }
+
+    /// Ends the connection at once; an exchange under way is told.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        let exchange = self.exchange
+        self.exchange = nil
+        if let exchange {
+            exchange.connection = nil
+            exchange.clientGone()
+        }
+        if let head {
+            worker.give(head)
+            self.head = nil
+        }
+        if let pending { worker.reactor.buffers.give(pending) }
+        if let input, !isProcessing { worker.reactor.buffers.give(input) }
+        pending = nil
+        if !isProcessing { input = nil }
+        worker.reactor.deadlines.remove(deadline)
+        worker.reactor.deregister(self, fd: fd)
+        Syscall.close(fd)
+        worker.closed(self)
+    }
+
+    /// The server is going down: an idle connection has nothing to wait for.
+    func drain() {
+        if stage == .idle, requestCount > 0, input == nil { close() }
+    }
+
+    /// The grace is over.
+    func cutOff() {
+        if exchange != nil { breakOff() } else { close() }
+    }
+}

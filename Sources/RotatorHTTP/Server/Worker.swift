@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+
+internal import Crypto
+internal import Glibc
+internal import Logging
+internal import RotatorCore
+internal import Synchronization
+
+/// Dialects, as the wiring hands them in: this module knows none.
+public struct AdapterSource: Sendable {
+    /// The adapter of a format.
+    public var adapter: @Sendable (APIFormat) -> any Adapter
+    /// The adapter whose errors a client understands whose service is not known: path after the slug, whether the path is an llm one, and
+    /// which telling fields the request carries.
+    public var adapterForUnknownService: @Sendable (_ isLLM: Bool, _ path: RawSpan, _ hasAnthropicVersion: Bool, _ hasGoogleAPIKey: Bool) -> any Adapter
+
+    /// Dialects.
+    public init(
+        adapter: @escaping @Sendable (APIFormat) -> any Adapter,
+        adapterForUnknownService: @escaping @Sendable (Bool, RawSpan, Bool, Bool) -> any Adapter
+    ) {
+        self.adapter = adapter
+        self.adapterForUnknownService = adapterForUnknownService
+    }
+}
+
+/// What one reactor needs to serve: its view of the catalogue, its connections, its counters.
+///
+/// Confined to its reactor's thread; crosses threads only as the target of jobs that are submitted to that reactor.
+final class Worker: @unchecked Sendable { // Confinement: see above; `settings`, `catalogue` and `shared` are immutable or thread-safe.
+    let reactor: Reactor
+    let settings: ProxySettings
+    let logger: Logger
+    let connector: Connector
+    let queryKeyName: ByteBuffer
+    let openAIAdapter: any Adapter
+    var openStreams = 0
+    private(set) var isDraining = false
+
+    private let catalogue: Catalogue
+    private let shared: ServerState
+    private let adapters: AdapterSource
+    private let genericAdapter: any Adapter
+    private var snapshot: CatalogueSnapshot
+    private var runtimes: [ObjectIdentifier: UpstreamRuntime] = [:]
+    private var origins: [String: Origin] = [:]
+    private var metrics: [String: ServiceMetrics] = [:]
+    private var spareHeads: [MessageHead] = []
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private var verified: [Int: (secret: Secret, name: String)] = [:]
+    private var awaiting: [UInt64: LocalExchange] = [:]
+    private var lastTicket: UInt64 = 0
+    private var requestNumber: UInt64
+    private var random = SystemRandomNumberGenerator()
+    private var running = 0
+
+    init(reactor: Reactor, settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, shared: ServerState, logger: Logger) {
+        self.reactor = reactor
+        self.settings = settings
+        self.catalogue = catalogue
+        self.adapters = adapters
+        self.shared = shared
+        self.logger = logger
+        connector = Connector(reactor: reactor, settings: settings)
+        snapshot = catalogue.snapshot
+        requestNumber = UInt64.random(in: .min ... .max)
+        openAIAdapter = adapters.adapter(.openAICompatible)
+        genericAdapter = adapters.adapter(.generic)
+        queryKeyName = ByteBuffer(capacity: 8)
+        queryKeyName.append("key")
+    }
+
+    // MARK: Connections
+
+    func accepted(_ fd: Int32) {
+        Syscall.setOption(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        let connection = ServerConnection(worker: self, fd: fd)
+        do throws(SystemError) {
+            try reactor.register(connection, fd: fd)
+        } catch {
+            Syscall.close(fd)
+            return
+        }
+        connections[ObjectIdentifier(connection)] = connection
+        connection.start()
+    }
+
+    func closed(_ connection: ServerConnection) {
+        connections.removeValue(forKey: ObjectIdentifier(connection))
+    }
+
+    // MARK: Exchanges
+
+    /// The exchange that a request asks for.
+    func exchange(for request: MessageHead, on connection: ServerConnection) -> Exchange {
+        let method = request.methodView
+        if method.equals("CONNECT") || method.equals("TRACE") {
+            return LocalExchange(request: request, connection: connection, error: ProxyError(.methodNotAllowed, "\(method.string) is not served here."))
+        }
+        guard let (path, query) = Worker.splitTarget(request) else {
+            return LocalExchange(request: request, connection: connection, error: ProxyError(.badRequest, "The request target is neither a path nor an http URL."))
+        }
+        let view = request.bytes.view[path]
+        let isLLM = view.hasPrefix("/llm/")
+        if let expectation = request.first(.expect), !request.expectsContinue, !expectation.isEmpty {
+            return LocalExchange(request: request, connection: connection, error: ProxyError(.expectationFailed, "The only expectation that is met here is 100-continue."))
+        }
+        if isDraining, !view.equals("/healthz"), !view.equals("/metrics"), !view.equals("/readyz") {
+            return LocalExchange(request: request, connection: connection, error: ProxyError(.shuttingDown, "The server is shutting down.", retryAfter: .seconds(1)))
+        }
+        if isLLM || view.hasPrefix("/proxy/") {
+            let slugStart = path.lowerBound + (isLLM ? 5 : 7)
+            let slugEnd = request.bytes.view[0..<path.upperBound].firstIndex(of: 0x2F, from: slugStart) ?? path.upperBound
+            return ProxyExchange(request: request, connection: connection, worker: self, isLLM: isLLM, slug: slugStart..<slugEnd, rest: slugEnd..<path.upperBound, query: query)
+        }
+        return LocalExchange(request: request, connection: connection, path: view.string, query: query.map { request.bytes.view[$0].string })
+    }
+
+    /// The path and the query of origin-form and absolute-form targets (RFC 9112 §3.2), as ranges of the head.
+    private static func splitTarget(_ request: MessageHead) -> (path: Range<Int>, query: Range<Int>?)? {
+        let view = request.bytes.view
+        var start = request.target.lowerBound
+        let end = request.target.upperBound
+        if view[start] != 0x2F {
+            let target = request.targetView
+            let scheme = target.count >= 7 && target[0..<7].equals(lowercase: "http://") ? 7 : target.count >= 8 && target[0..<8].equals(lowercase: "https://") ? 8 : 0
+            guard scheme > 0 else { return nil }
+            let authorityStart = start + scheme
+            var index = authorityStart
+            while index < end, view[index] != 0x2F, view[index] != 0x3F { index += 1 }
+            guard index > authorityStart, isHost(view[authorityStart..<index]), index < end, view[index] == 0x2F else { return nil }
+            start = index
+        }
+        if let mark = view[0..<end].firstIndex(of: 0x3F, from: start) { return (start..<mark, (mark + 1)..<end) }
+        return (start..<end, nil)
+    }
+
+    func exchangeBegan() { running += 1 }
+    func exchangeEnded() { running -= 1 }
+
+    func takeHead() -> MessageHead { spareHeads.popLast() ?? MessageHead() }
+
+    func give(_ head: MessageHead) {
+        guard spareHeads.count < 256, head.bytes.capacity <= 8192 else { return }
+        head.reset()
+        spareHeads.append(head)
+    }
+
+    func nextRequestID() -> UInt64 {
+        // A Weyl sequence through a mixer (SplitMix64): unique within 2^64 requests, and not to be read as a count.
+        requestNumber &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = requestNumber
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    func jitter() -> Double { Double.random(in: 0..<1, using: &random) }
+
+    // MARK: Catalogue
+
+    var isCatalogueLoaded: Bool { shared.isCatalogueLoaded }
+
+    /// The service under a slug, in its present state; nil where there is none, it is inactive, or of the other kind.
+    func runtime(forSlug slug: ByteView, isLLM: Bool) -> UpstreamRuntime? {
+        if catalogue.version != snapshot.version { refresh() }
+        guard slug.count <= 63, let upstream = snapshot.upstreams[slug.string], upstream.record.configuration.isActive else { return nil }
+        guard (upstream.record.configuration.kind == .llm) == isLLM else { return nil }
+        if let runtime = runtimes[ObjectIdentifier(upstream)] { return runtime }
+        guard let target = upstream.target else { return nil }
+        let proxy = settings.outboundProxies.proxy(isTLS: target.isTLS, host: target.host)
+        let key = "\(target.isTLS ? "s" : "p")\(target.authority) \(proxy ?? "")"
+        let origin = origins[key] ?? Origin(target: target, proxy: proxy)
+        origins[key] = origin
+        let configuredSlug = upstream.record.configuration.slug
+        let metrics = self.metrics[configuredSlug] ?? ServiceMetrics()
+        self.metrics[configuredSlug] = metrics
+        guard let runtime = UpstreamRuntime(upstream: upstream, origin: origin, metrics: metrics) else { return nil }
+        runtimes[ObjectIdentifier(upstream)] = runtime
+        return runtime
+    }
+
+    private func refresh() {
+        snapshot = catalogue.snapshot
+        let present = Set(snapshot.upstreams.values.map { ObjectIdentifier($0) })
+        runtimes = runtimes.filter { present.contains($0.key) }
+        let used = Set(runtimes.values.map { ObjectIdentifier($0.origin) })
+        for (key, origin) in origins where !used.contains(ObjectIdentifier(origin)) && runtimes.count > 0 {
+            // Kept while some service may come back to it at its next request; idle ones time out by themselves.
+            _ = key
+            _ = origin
+        }
+    }
+
+    // MARK: Client keys
+
+    /// The name of the client whose key this is; nil when it is nobody's.
+    ///
+    /// Seen keys are found by a hash that is seeded for each process, and then compared in constant time; others are compared by their
+    /// SHA-256 with every known one, in constant time.
+    func client(for credential: ByteView) -> String? {
+        guard credential.count >= 1, credential.count <= 8192 else { return nil }
+        var hasher = Hasher()
+        unsafe hasher.combine(bytes: credential.raw)
+        let hash = hasher.finalize()
+        if let known = verified[hash] {
+            return unsafe known.secret.isEqual(inConstantTime: RawSpan(_unsafeBytes: credential.raw)) ? known.name : nil
+        }
+        let digest = Array(SHA256.hash(data: credential.array))
+        var found: String?
+        for client in settings.clientKeys {
+            var difference: UInt8 = client.digest.count == digest.count ? 0 : 1
+            for index in 0..<min(digest.count, client.digest.count) { difference |= digest[index] ^ client.digest[index] }
+            if difference == 0, found == nil { found = client.name }
+        }
+        if let found {
+            if verified.count >= 1024 { verified.removeAll() }
+            verified[hash] = (Secret(credential.array), found)
+        }
+        return found
+    }
+
+    // MARK: Errors before the service is known
+
+    func adapter(forUnknownService request: MessageHead, path: Range<Int>, isLLM: Bool) -> any Adapter {
+        let span = unsafe RawSpan(_unsafeBytes: request.bytes.view[path].raw)
+        return adapters.adapterForUnknownService(isLLM, span, request.first(.anthropicVersion) != nil, request.fields.contains { $0.known == .xGoogAPIKey } || request.fields.contains {
+            $0.known == .removed && request.name($0).equals(lowercase: "x-goog-api-key")
+        })
+    }
+
+    func adapter(forMalformed request: MessageHead) -> any Adapter {
+        guard request.target.count > 0, request.target.upperBound <= request.bytes.count, request.targetView.hasPrefix("/llm/") else { return genericAdapter }
+        return adapter(forUnknownService: request, path: request.target, isLLM: true)
+    }
+
+    // MARK: Requests answered here
+
+    func await(_ exchange: LocalExchange) -> UInt64 {
+        lastTicket += 1
+        awaiting[lastTicket] = exchange
+        return lastTicket
+    }
+
+    func forget(_ ticket: UInt64) { awaiting.removeValue(forKey: ticket) }
+
+    func hand(_ request: LocalRequest, ticket: UInt64) {
+        let shared = self.shared
+        let reactor = self.reactor
+        // Leaves the reactor on purpose: the handler may wait for a store. It comes back by `submit`.
+        Task {
+            let response = await shared.respond(to: request)
+            reactor.submit { [weak self] _ in
+                guard let self, let exchange = awaiting.removeValue(forKey: ticket) else { return }
+                exchange.send(response)
+            }
+        }
+    }
+
+    // MARK: Draining
+
+    /// Takes no new work but health and metrics from now on.
+    func drain() {
+        isDraining = true
+        for connection in Array(connections.values) { connection.drain() }
+    }
+
+    /// How many exchanges are under way.
+    var runningCount: Int { running + awaiting.count }
+
+    /// Cuts what still runs.
+    func cutOff() {
+        for connection in Array(connections.values) { connection.cutOff() }
+        for origin in origins.values { origin.closeAll() }
+    }
+
+    // MARK: Counters
+
+    func report() -> WorkerReport {
+        WorkerReport(
+            services: metrics.mapValues { ServiceReport(requests: $0.requests, attempts: $0.attempts, duration: $0.duration, firstByte: $0.firstByte) },
+            openStreams: openStreams, openConnections: connections.count)
+    }
+}
+
+/// What one reactor has counted.
+struct WorkerReport: Sendable {
+    var services: [String: ServiceReport]
+    var openStreams: Int
+    var openConnections: Int
+}
+
+/// What was counted of one service.
+struct ServiceReport: Sendable {
+    var requests: [Int: Int]
+    var attempts: Int
+    var duration: Histogram
+    var firstByte: Histogram
+
+    mutating func add(_ other: ServiceReport) {
+        requests.merge(other.requests, uniquingKeysWith: +)
+        attempts += other.attempts
+        duration.add(other.duration)
+        firstByte.add(other.firstByte)
+    }
+}

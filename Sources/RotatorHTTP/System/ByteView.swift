@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+
+internal import Glibc
+internal import RotatorCore
+
+/// Octets that somebody else owns, valid during the call they are handed to and no longer.
+///
+/// The one place where a foreign pointer is read: every access is checked against the bounds, so that no text a peer sends can reach
+/// beyond them.
+@safe struct ByteView {
+    let base: UnsafePointer<UInt8>
+    let count: Int
+
+    @inline(__always) init(_ base: UnsafePointer<UInt8>, count: Int) {
+        unsafe self.base = unsafe base
+        self.count = count
+    }
+
+    @inline(__always) init(_ base: UnsafeMutableRawPointer, count: Int) {
+        unsafe self.base = UnsafePointer(base.assumingMemoryBound(to: UInt8.self))
+        self.count = count
+    }
+
+    @inline(__always) init(_ buffer: UnsafeRawBufferPointer) {
+        if let address = buffer.baseAddress, buffer.count > 0 {
+            unsafe self.base = address.assumingMemoryBound(to: UInt8.self)
+        } else {
+            unsafe self.base = ByteView.nothing
+        }
+        self.count = buffer.count
+    }
+
+    // An address for views of no octets; never read.
+    private nonisolated(unsafe) static let nothing: UnsafePointer<UInt8> = unsafe UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
+
+    static var empty: ByteView { unsafe ByteView(nothing, count: 0) }
+
+    var isEmpty: Bool { count == 0 }
+
+    @inline(__always) subscript(index: Int) -> UInt8 {
+        precondition(UInt(bitPattern: index) < UInt(bitPattern: count), "octet outside its view")
+        return unsafe base[index]
+    }
+
+    @inline(__always) subscript(range: Range<Int>) -> ByteView {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "octets outside their view")
+        return unsafe ByteView(base + range.lowerBound, count: range.count)
+    }
+
+    @inline(__always) func dropFirst(_ number: Int) -> ByteView { self[number..<count] }
+
+    /// The octets as a buffer, valid as long as the view.
+    var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: base, count: count) }
+
+    /// The index of the first `octet` at or after `start`; nil when there is none.
+    @inline(__always) func firstIndex(of octet: UInt8, from start: Int = 0) -> Int? {
+        guard start < count else { return nil }
+        precondition(start >= 0)
+        guard let found = unsafe memchr(base + start, Int32(octet), count - start) else { return nil }
+        return unsafe UnsafeRawPointer(found) - UnsafeRawPointer(base)
+    }
+
+    /// Whether the octets equal `text`'s without regard to ASCII case. `text` is in lower case.
+    @inline(__always) func equals(lowercase text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        let other = unsafe text.utf8Start
+        for index in 0..<count where unsafe base[index].lowercasedASCII != other[index] { return false }
+        return true
+    }
+
+    /// Whether the octets equal `text`'s.
+    @inline(__always) func equals(_ text: StaticString) -> Bool {
+        unsafe count == text.utf8CodeUnitCount && memcmp(base, text.utf8Start, count) == 0
+    }
+
+    /// Whether the octets begin with `text`'s.
+    @inline(__always) func hasPrefix(_ text: StaticString) -> Bool {
+        unsafe count >= text.utf8CodeUnitCount && memcmp(base, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
+
+    /// Whether both views hold the same octets.
+    func equals(_ other: ByteView) -> Bool { unsafe count == other.count && memcmp(base, other.base, count) == 0 }
+
+    /// Whether both views hold the same octets, A–Z and a–z being equal.
+    func equalsIgnoringCase(_ other: ByteView) -> Bool {
+        guard count == other.count else { return false }
+        for index in 0..<count where unsafe base[index].lowercasedASCII != other.base[index].lowercasedASCII { return false }
+        return true
+    }
+
+    /// The octets as text, repaired where they are not UTF-8.
+    var string: String { unsafe String(decoding: UnsafeBufferPointer(start: base, count: count), as: UTF8.self) }
+
+    /// A copy of the octets.
+    var array: [UInt8] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }
+}
