@@ -60,7 +60,7 @@ let package = Package(
         .executableTarget(
             name: "rotator-server",
             dependencies: [
-                "RotatorCore", "RotatorAdapters", "RotatorStore", "RotatorHTTP", "CCurl", "CLinux",
+                "RotatorCore", "RotatorAdapters", "RotatorStore", "RotatorHTTP", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
@@ -74,7 +74,7 @@ let package = Package(
         .testTarget(name: "RotatorHTTPTests", dependencies: ["RotatorHTTP", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(
             name: "RotatorServerTests",
-            dependencies: ["rotator-server", "RotatorCore", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["rotator-server", "RotatorCore", "RotatorStore", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict
         ),
     ],

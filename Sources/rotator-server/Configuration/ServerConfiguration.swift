@@ -26,6 +26,8 @@ struct ServerConfiguration: Sendable {
     var dataDirectory: String
     /// Where the catalogue lives.
     var storeURL: StoreURL
+    /// The variable that chose ``storeURL``, for error lines.
+    var storeVariable: String
     /// Shown in the console; without a slash at its end.
     var publicBaseURL: String
     /// How long an upstream exchange that isn't a stream may take, attempts and all.
@@ -122,6 +124,7 @@ extension ServerConfiguration {
             encryptionKeyText: environment.value(Variables.encryptionKey.name).map { Secret($0.utf8) },
             dataDirectory: dataDirectory,
             storeURL: databaseURL ?? databasePath ?? StoreURL(.sqlite(path: Self.path("rotator.db", in: dataDirectory))),
+            storeVariable: databaseURL != nil ? Variables.databaseURL.name : databasePath != nil ? Variables.databasePath.name : Variables.dataDirectory.name,
             publicBaseURL: publicBaseURL ?? "http://localhost:8000",
             exchangeTimeout: exchangeTimeout ?? .seconds(600),
             connectTimeout: connectTimeout ?? .seconds(10),

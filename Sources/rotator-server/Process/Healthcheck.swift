@@ -68,10 +68,11 @@ struct Healthcheck {
         defer { unsafe freeaddrinfo(list) }
         var lastErrno: Int32 = 0
         var next = unsafe list
-        while let entry = unsafe next {
+        while true {
+            guard let entry = unsafe next else { break }
             let address = unsafe entry.pointee
             unsafe next = address.ai_next
-            let descriptor = unsafe socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
+            let descriptor = socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
             if descriptor < 0 {
                 lastErrno = errno
                 continue

@@ -14,7 +14,8 @@ struct AdminCredentials: Sendable {
 
     /// Whether both are right. Takes the same time whichever is wrong; false as well while too many logins wait.
     func verify(user: String, password: String) async -> Bool {
-        let isUser = username.isEqual(inConstantTime: Array(user.utf8).span.bytes)
+        let given = Array(user.utf8)
+        let isUser = username.isEqual(inConstantTime: given.span.bytes)
         let isPassword = (try? await passwords.verify(Secret(password.utf8), against: passwordHash)) ?? false
         return isUser && isPassword
     }
