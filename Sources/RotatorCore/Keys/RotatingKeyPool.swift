@@ -123,6 +123,16 @@ public final class RotatingKeyPool: KeyPool {
         if board.rotation.strategy.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
     }
 
+    public func nextAvailability(model: String?, at now: Moment) -> Moment? {
+        family.returnKeysIfDue(at: now)
+        let rotation = board.rotation(for: model)
+        if !rotation.fit.isEmpty { return now }
+        return family.withLock { state in
+            family.returnKeys(in: &state, at: now)
+            return rotation.fit.isEmpty ? firstReturn(to: rotation, model: model, in: state, at: now) : now
+        }
+    }
+
     private enum Choice {
         case key(KeyEntry), allTried, resting(until: Moment?), noKeys
     }

@@ -260,7 +260,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     private func readFacts() {
         guard let runtime else { return }
         let contentType = request.first(.contentType)?.string
-        unsafe withSpans { path, octets in
+        withSpans { path, octets in
             facts = runtime.upstream.adapter.facts(path: path, contentType: contentType, body: octets)
         }
         hasFacts = true
@@ -288,12 +288,12 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     private func authenticateFromBody() -> Bool {
         let adapter = worker.runtime(forSlug: request.bytes.view[slug], isLLM: isLLM)?.upstream.adapter ?? worker.openAIAdapter
-        unsafe withSpans { path, octets in
+        withSpans { path, octets in
             facts = adapter.facts(path: path, contentType: "application/json", body: octets)
         }
         guard facts.bodyCredentials.count == 1, let credential = facts.bodyCredentials.first else { return false }
         var value = credential.value
-        guard let client = unsafe value.withUTF8({ unsafe worker.client(for: ByteView(UnsafeRawBufferPointer($0))) }) else { return false }
+        guard let client = value.withUTF8({ unsafe worker.client(for: ByteView(UnsafeRawBufferPointer($0))) }) else { return false }
         clientName = client
         isAuthenticated = true
         return true
@@ -303,7 +303,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         guard let body else { return }
         for credential in facts.bodyCredentials.reversed() {
             var value = credential.value
-            let isOurs = unsafe value.withUTF8 { unsafe worker.client(for: ByteView(UnsafeRawBufferPointer($0))) != nil }
+            let isOurs = value.withUTF8 { unsafe worker.client(for: ByteView(UnsafeRawBufferPointer($0))) != nil }
             if isOurs { body.remove(credential.removal) }
         }
         facts.bodyCredentials = []

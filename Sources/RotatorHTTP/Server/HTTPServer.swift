@@ -243,7 +243,7 @@ final class Listener: Pollable, DeadlineTarget {
             return nil
         }, context)
         precondition(code == 0, "a thread can be started")
-        _ = unsafe pthread_detach(thread)
+        _ = pthread_detach(thread)
     }
 
     override func ready(_ mask: UInt32) {

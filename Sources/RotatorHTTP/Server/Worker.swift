@@ -3,7 +3,7 @@
 internal import Crypto
 internal import Glibc
 internal import Logging
-internal import RotatorCore
+public import RotatorCore
 internal import Synchronization
 
 /// Dialects, as the wiring hands them in: this module knows none.

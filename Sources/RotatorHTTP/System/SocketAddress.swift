@@ -40,7 +40,7 @@ enum SocketAddress {
                 guard unsafe getsockname(fd, address, &length) == 0 else { return 0 }
                 var service = [CChar](repeating: 0, count: 32)
                 guard unsafe getnameinfo(address, length, nil, 0, &service, 32, Int32(NI_NUMERICSERV)) == 0 else { return 0 }
-                return unsafe Int(String(cString: service)) ?? 0
+                return Int(text(service)) ?? 0
             }
         }
     }
@@ -54,15 +54,19 @@ enum SocketAddress {
                 guard unsafe getpeername(fd, address, &length) == 0 else { return "" }
                 var host = [CChar](repeating: 0, count: 64)
                 guard unsafe getnameinfo(address, length, &host, 64, nil, 0, Int32(NI_NUMERICHOST)) == 0 else { return "" }
-                return unsafe String(cString: host)
+                return text(host)
             }
         }
+    }
+
+    private static func text(_ octets: [CChar]) -> String {
+        String(decoding: octets.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Accepts one connection; nil when there is none, or none can be had now.
     static func accept(on fd: Int32) throws(SystemError) -> Int32? {
         while true {
-            let accepted = unsafe accept4(fd, nil, nil, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
+            let accepted = accept4(fd, nil, nil, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
             if accepted >= 0 { return accepted }
             switch errno {
             case EINTR, ECONNABORTED: continue
