@@ -1,6 +1,31 @@
 // SPDX-License-Identifier: MIT
 
-/// What `GET /openapi.json` answers.
+/// What `GET /openapi.json` answers: the admin API as OpenAPI 3.1.
+///
+/// Written by hand, as the text that goes out: a reader of the source sees what a reader of the API sees. A test holds it equal to the routes.
 enum OpenAPIDocument {
-    static func octets(version: String) -> [UInt8] { Array("{}".utf8) }
+    /// The document for a server of this version.
+    static func octets(version: String) -> [UInt8] {
+        var json = JSONWriter()
+        json.write(version)
+        return Array("{\"openapi\":\"3.1.0\",\"info\":{\"version\":".utf8) + json.octets + [UInt8(ascii: ",")]
+            + Array(information.utf8) + Array(",\"paths\":".utf8) + Array(paths.utf8)
+            + Array(",\"components\":".utf8) + Array(components.utf8) + [UInt8(ascii: "}")]
+    }
+
+    private static let information = #"""
+        "title": "API Key Rotator",
+          "summary": "Administration of services and their pools of keys",
+          "license": { "name": "MIT", "identifier": "MIT" }
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "adminToken": [] }],
+        "tags": [
+          { "name": "session", "description": "Login and what the console needs first" },
+          { "name": "services", "description": "Upstreams under their slugs" },
+          { "name": "keys", "description": "The pool of a service" },
+          { "name": "history", "description": "Who changed what, when" },
+          { "name": "description", "description": "This document" }
+        ]
+        """#
 }

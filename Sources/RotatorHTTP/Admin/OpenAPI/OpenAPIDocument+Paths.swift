@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+
+extension OpenAPIDocument {
+    /// The routes.
+    static let paths = #"""
+        {
+          "/openapi.json": {
+            "get": {
+              "operationId": "getOpenAPI", "tags": ["description"], "summary": "This document", "security": [],
+              "responses": {
+                "200": { "description": "OpenAPI 3.1", "content": { "application/json": { "schema": { "type": "object" } } } },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" }
+              }
+            }
+          },
+          "/admin/login": {
+            "post": {
+              "operationId": "logIn", "tags": ["session"], "summary": "Get a bearer token", "security": [],
+              "description": "After ten failures from an address within a minute, the address waits.",
+              "requestBody": {
+                "required": true,
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Login" } } }
+              },
+              "responses": {
+                "200": { "description": "A token", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Token" } } } },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "429": { "$ref": "#/components/responses/TooManyRequests" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/app-config": {
+            "get": {
+              "operationId": "getAppConfig", "tags": ["session"], "summary": "What the console shows before login", "security": [],
+              "responses": {
+                "200": {
+                  "description": "Settings", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/AppConfig" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/proxy-configs": {
+            "get": {
+              "operationId": "listServices", "tags": ["services"], "summary": "List services, by id",
+              "parameters": [{ "$ref": "#/components/parameters/After" }, { "$ref": "#/components/parameters/Limit" }],
+              "responses": {
+                "200": {
+                  "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ServicePage" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "post": {
+              "operationId": "createService", "tags": ["services"], "summary": "Add a service",
+              "requestBody": { "$ref": "#/components/requestBodies/Service" },
+              "responses": {
+                "201": {
+                  "description": "The service",
+                  "headers": { "Location": { "description": "Its path", "schema": { "type": "string" } } },
+                  "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Service" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "409": { "$ref": "#/components/responses/Conflict" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/proxy-configs/{id}": {
+            "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
+            "get": {
+              "operationId": "getService", "tags": ["services"], "summary": "One service",
+              "responses": {
+                "200": { "$ref": "#/components/responses/Service" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "put": {
+              "operationId": "replaceService", "tags": ["services"], "summary": "Replace a service's configuration",
+              "description": "Members that are missing take their defaults. The pool stays.",
+              "requestBody": { "$ref": "#/components/requestBodies/Service" },
+              "responses": {
+                "200": { "$ref": "#/components/responses/Service" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "409": { "$ref": "#/components/responses/Conflict" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "patch": {
+              "operationId": "changeService", "tags": ["services"], "summary": "Change what is given",
+              "description": "Null resets a nullable member.",
+              "requestBody": {
+                "required": true,
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ServiceChange" } } }
+              },
+              "responses": {
+                "200": { "$ref": "#/components/responses/Service" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "409": { "$ref": "#/components/responses/Conflict" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "delete": {
+              "operationId": "deleteService", "tags": ["services"], "summary": "Remove a service and its keys",
+              "responses": {
+                "204": { "description": "It is gone" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/proxy-configs/{id}/status": {
+            "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
+            "put": {
+              "operationId": "switchService", "tags": ["services"], "summary": "Switch a service on or off",
+              "requestBody": {
+                "required": true,
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Status" } } }
+              },
+              "responses": {
+                "200": { "$ref": "#/components/responses/Service" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/proxy-configs/{id}/keys": {
+            "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
+            "get": {
+              "operationId": "listKeys", "tags": ["keys"], "summary": "List a service's keys, by id",
+              "parameters": [
+                { "$ref": "#/components/parameters/After" },
+                { "$ref": "#/components/parameters/Limit" },
+                { "name": "state", "in": "query", "description": "Only keys in this state", "schema": { "$ref": "#/components/schemas/KeyState" } },
+                {
+                  "name": "q", "in": "query", "schema": { "type": "string" },
+                  "description": "Only keys whose name or masked value holds this text, whatever its case, or whose id it is"
+                }
+              ],
+              "responses": {
+                "200": {
+                  "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/KeyPage" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "post": {
+              "operationId": "createKey", "tags": ["keys"], "summary": "Add a key",
+              "requestBody": {
+                "required": true,
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NewKey" } } }
+              },
+              "responses": {
+                "201": {
+                  "description": "The key, without its value",
+                  "headers": { "Location": { "description": "Its path", "schema": { "type": "string" } } },
+                  "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Key" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "409": { "$ref": "#/components/responses/Conflict" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "delete": {
+              "operationId": "clearKeys", "tags": ["keys"], "summary": "Remove all keys of a service",
+              "responses": {
+                "200": {
+                  "description": "How many there were",
+                  "content": { "application/json": { "schema": { "$ref": "#/components/schemas/DeletedCount" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/proxy-configs/{id}/keys/batch": {
+            "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
+            "post": {
+              "operationId": "importKeys", "tags": ["keys"], "summary": "Add many keys at once",
+              "description": "Duplicates are skipped, what is not a key is reported by its position. At most 1,000,000 keys in one call.",
+              "requestBody": {
+                "required": true,
+                "content": {
+                  "application/json": { "schema": { "$ref": "#/components/schemas/KeyBatch" } },
+                  "text/plain": { "schema": { "type": "string", "description": "One key a line; blank lines do not count" } }
+                }
+              },
+              "responses": {
+                "200": {
+                  "description": "What became of them",
+                  "content": { "application/json": { "schema": { "$ref": "#/components/schemas/KeyBatchResult" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/proxy-configs/{id}/keys/export": {
+            "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
+            "get": {
+              "operationId": "exportKeys", "tags": ["keys"], "summary": "All key values of a service; audited",
+              "responses": {
+                "200": { "description": "One key a line", "content": { "text/plain": { "schema": { "type": "string" } } } },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/keys/{id}": {
+            "parameters": [{ "$ref": "#/components/parameters/KeyID" }],
+            "get": {
+              "operationId": "getKey", "tags": ["keys"], "summary": "One key",
+              "responses": {
+                "200": { "$ref": "#/components/responses/Key" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "patch": {
+              "operationId": "changeKey", "tags": ["keys"], "summary": "Change what is given",
+              "requestBody": {
+                "required": true,
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/KeyChange" } } }
+              },
+              "responses": {
+                "200": { "$ref": "#/components/responses/Key" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            },
+            "delete": {
+              "operationId": "deleteKey", "tags": ["keys"], "summary": "Remove a key",
+              "responses": {
+                "204": { "description": "It is gone" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/keys/{id}/reset": {
+            "parameters": [{ "$ref": "#/components/parameters/KeyID" }],
+            "post": {
+              "operationId": "resetKey", "tags": ["keys"], "summary": "Clear a key's rests and failures",
+              "responses": {
+                "200": { "$ref": "#/components/responses/Key" },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "413": { "$ref": "#/components/responses/ContentTooLarge" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          },
+          "/admin/audit": {
+            "get": {
+              "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",
+              "parameters": [{ "$ref": "#/components/parameters/After" }, { "$ref": "#/components/parameters/Limit" }],
+              "responses": {
+                "200": {
+                  "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/AuditPage" } } }
+                },
+                "400": { "$ref": "#/components/responses/BadRequest" },
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
+                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+              }
+            }
+          }
+        }
+        """#
+}
