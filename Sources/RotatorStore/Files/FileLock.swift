@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
+internal import Synchronization
 #if canImport(Glibc)
 internal import Glibc
 #elseif canImport(Musl)
@@ -9,11 +10,11 @@ internal import Musl
 internal import Darwin
 #endif
 
-/// The right of one process to a file, held while this lives. The system takes it back when the process ends, however it ends.
+/// The right of one process to a file, held until it is released or goes. The system takes it back when the process ends, however it ends.
 ///
 /// Held by `flock` on a file beside the one that is meant, which stays: removing it would let two processes hold locks on two files of one name.
 final class FileLock: Sendable {
-    private let descriptor: CInt
+    private let descriptor: Mutex<CInt?>
 
     /// Takes the lock at `path`, or throws `locked` with the number of the process that has it, or `notWritable`.
     init(at path: String) throws(StoreError) {
@@ -25,13 +26,21 @@ final class FileLock: Sendable {
             guard errno == EWOULDBLOCK else { throw FileSystem.failure("cannot lock \(path)") }
             throw StoreError(.locked, "another process\(Self.holder(descriptor)) has this store open (\(path)); an embedded store serves one process")
         }
-        self.descriptor = descriptor
+        self.descriptor = Mutex(descriptor)
         // For the message above alone, so a full disk does not matter here.
         let text = Array("\(getpid())\n".utf8)
         if ftruncate(descriptor, 0) == 0 { _ = unsafe text.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, 0) } }
     }
 
-    deinit { close(descriptor) }
+    deinit { release() }
+
+    /// Gives the lock up at once, whoever still refers to it. Only for when nobody uses the file any more.
+    func release() {
+        descriptor.withLock { descriptor in
+            if let descriptor { close(descriptor) }
+            descriptor = nil
+        }
+    }
 
     private static func holder(_ descriptor: CInt) -> String {
         var digits = [UInt8](repeating: 0, count: 20)

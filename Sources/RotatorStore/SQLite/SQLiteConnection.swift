@@ -25,10 +25,16 @@ internal import RotatorCore
         }
         unsafe self.handle = handle
         self.lock = lock
-        unsafe sqlite3_busy_timeout(handle, 5000)
+        setBusyTimeout(milliseconds: Self.busyTimeoutMilliseconds)
     }
 
     deinit { unsafe sqlite3_close_v2(handle) }
+
+    /// How long a call waits for another program that has the database locked, such as a backup.
+    static let busyTimeoutMilliseconds: CInt = 5000
+
+    /// Sets how long a call waits for another connection's lock.
+    func setBusyTimeout(milliseconds: CInt) { unsafe _ = sqlite3_busy_timeout(handle, milliseconds) }
 
     /// Whether the file can only be read.
     var isReadOnly: Bool { unsafe sqlite3_db_readonly(handle, "main") == 1 }

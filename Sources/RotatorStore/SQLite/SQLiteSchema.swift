@@ -12,7 +12,7 @@ enum SQLiteSchema {
 
     /// The SQL that leads from version N to N + 1, at index N.
     ///
-    /// Numbers are AUTOINCREMENT, so none is ever used twice. Times are nanoseconds since 1970-01-01T00:00:00Z. What is sealed is in ``Sealer``'s form.
+    /// Each step ends by writing its version into the header, which is part of the transaction. Numbers are AUTOINCREMENT, so none is ever used twice. Times are nanoseconds since 1970-01-01T00:00:00Z. What is sealed is in ``Sealer``'s form.
     static let steps: [StaticString] = [
         """
         CREATE TABLE sealing (
@@ -77,6 +77,9 @@ enum SQLiteSchema {
             action TEXT NOT NULL,
             subject TEXT NOT NULL
         ) STRICT;
+
+        PRAGMA application_id = 0x526F744B;
+        PRAGMA user_version = 1;
         """
     ]
 }

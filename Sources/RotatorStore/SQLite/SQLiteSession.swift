@@ -75,7 +75,6 @@ struct SQLiteSession: ~Copyable {
             try naming { connection throws(SQLiteError) in
                 for step in SQLiteSchema.steps[Int(found)...] { try connection.execute(step) }
             }
-            try setVersion()
             if found == 0 { try writeCheckValue() }
         }
         isMigrated = true
@@ -96,9 +95,12 @@ struct SQLiteSession: ~Copyable {
         isMigrated = true
     }
 
-    /// Writes the log back and empties it, so that what was deleted does not stay in it. A reader in the way puts it off to a later time.
+    /// Writes the log back and empties it, so that what was deleted does not stay in it. A reader in the way puts it off: to the next
+    /// deletion, or to the close at the latest.
     func truncateLog() {
+        connection.setBusyTimeout(milliseconds: 0)
         _ = try? connection.integer("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.setBusyTimeout(milliseconds: SQLiteConnection.busyTimeoutMilliseconds)
     }
 
     /// Does `body`, with SQLite's errors in the words of the store and the store's name before them.
@@ -130,12 +132,6 @@ struct SQLiteSession: ~Copyable {
 
     private func version() throws(StoreError) -> Int64 {
         try naming { connection throws(SQLiteError) in try connection.integer("PRAGMA user_version") }
-    }
-
-    /// Writes version and application into the header, as part of the running transaction.
-    private func setVersion() throws(StoreError) {
-        // PRAGMAs take no parameters; a test holds the two figures against the schema's.
-        try naming { connection throws(SQLiteError) in try connection.execute("PRAGMA application_id = 0x526F744B; PRAGMA user_version = 1") }
     }
 
     /// Looks at the file without changing it: whose it is, its version, whether it is sound, and under which key it was sealed.

@@ -22,11 +22,14 @@ public final class SQLiteStore: Store {
     private let writer: WorkerThread<SQLiteSession>
     // Nil in memory, where there is but one connection.
     private let reader: WorkerThread<SQLiteSession>?
+    // Nil in memory.
+    private let file: SQLiteFile?
     private let lastHealth = Mutex(StoreHealth.reachable)
 
-    private init(writer: WorkerThread<SQLiteSession>, reader: WorkerThread<SQLiteSession>?) {
+    private init(writer: WorkerThread<SQLiteSession>, reader: WorkerThread<SQLiteSession>? = nil, file: SQLiteFile? = nil) {
         self.writer = writer
         self.reader = reader
+        self.file = file
     }
 
     /// Opens the database at `url`, or makes an empty one with the directories above it (mode 0700).
@@ -45,21 +48,34 @@ public final class SQLiteStore: Store {
             let writer = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
                 try SQLiteSession.inMemory(sealing: sealer)
             }
-            return SQLiteStore(writer: writer, reader: nil)
+            return SQLiteStore(writer: writer)
         case .sqlite(let path):
-            let file = Mutex<SQLiteFile?>(nil)
+            let found = Mutex<SQLiteFile?>(nil)
             let writer = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
                 options.prelude()
-                let locked = try SQLiteFile(path: path)
-                file.withLock { $0 = locked }
-                return try SQLiteSession.writing(locked, sealing: sealer)
+                let file = try SQLiteFile(path: path)
+                do throws(StoreError) {
+                    let session = try SQLiteSession.writing(file, sealing: sealer)
+                    found.withLock { $0 = file }
+                    return session
+                } catch {
+                    // At once, for whoever tries again: the thread itself may take a moment to go.
+                    file.lock.release()
+                    throw error
+                }
             }
-            guard let locked = file.withLock({ $0 }) else { preconditionFailure("a writer has its file") }
-            let reader = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
-                options.prelude()
-                return try SQLiteSession.reading(locked, sealing: sealer)
+            guard let file = found.withLock({ $0 }) else { preconditionFailure("a writer has its file") }
+            do throws(StoreError) {
+                let reader = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
+                    options.prelude()
+                    return try SQLiteSession.reading(file, sealing: sealer)
+                }
+                return SQLiteStore(writer: writer, reader: reader, file: file)
+            } catch {
+                await writer.close()
+                file.lock.release()
+                throw error
             }
-            return SQLiteStore(writer: writer, reader: reader)
         }
     }
 
@@ -69,8 +85,9 @@ public final class SQLiteStore: Store {
 
     public func close() async {
         await reader?.close()
-        // The last connection writes the log back into the database and gives the lock up.
+        // The last connection writes the log back into the database.
         await writer.close()
+        file?.lock.release()
     }
 
     public func ping() async throws(StoreError) {

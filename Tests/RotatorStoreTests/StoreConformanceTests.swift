@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+
+import RotatorStore
+import RotatorTestKit
+import Testing
+
+@Suite("Store conformance") struct StoreConformanceTests {
+    @Test(arguments: StoreConformance.promises)
+    func `the memory store keeps`(_ promise: StoreConformance.Promise) async throws {
+        try await promise.check(StorePlace(isDurable: false) { MemoryStore() })
+    }
+
+    @Test(arguments: StoreConformance.promises)
+    func `SQLite in memory keeps`(_ promise: StoreConformance.Promise) async throws {
+        try await promise.check(StorePlace(isDurable: false) { try await openStore(StoreURL("sqlite::memory:"), sealing: .generate()) })
+    }
+
+    @Test(arguments: StoreConformance.promises)
+    func `SQLite in a file keeps`(_ promise: StoreConformance.Promise) async throws {
+        let directory = try TemporaryDirectory()
+        let key = MasterKey.generate()
+        try await promise.check(StorePlace(isDurable: true) { try await openStore(StoreURL("sqlite:\(directory.path)/data/rotator.db"), sealing: key) })
+    }
+}
