@@ -60,19 +60,18 @@ struct Healthcheck {
     }
 
     private func connect(to host: String) throws(Failure) -> Int32 {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(host, String(port), &hints, &list)
         guard code == 0 else { throw Failure(description: "\(host) cannot be resolved: \(unsafe String(cString: gai_strerror(code)))") }
         defer { unsafe freeaddrinfo(list) }
         var lastErrno: Int32 = 0
         var next = unsafe list
-        while true {
-            guard let entry = unsafe next else { break }
+        while let entry = unsafe next {
             let address = unsafe entry.pointee
             unsafe next = address.ai_next
-            let descriptor = socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
+            let descriptor = unsafe socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
             if descriptor < 0 {
                 lastErrno = errno
                 continue

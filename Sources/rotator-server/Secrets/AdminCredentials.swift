@@ -15,7 +15,7 @@ struct AdminCredentials: Sendable {
     /// Whether both are right. Takes the same time whichever is wrong; false as well while too many logins wait.
     func verify(user: String, password: String) async -> Bool {
         let given = Array(user.utf8)
-        let isUser = username.isEqual(inConstantTime: given.span.bytes)
+        let isUser = unsafe given.withUnsafeBytes { unsafe username.isEqual(inConstantTime: RawSpan(_unsafeBytes: $0)) }
         let isPassword = (try? await passwords.verify(Secret(password.utf8), against: passwordHash)) ?? false
         return isUser && isPassword
     }
