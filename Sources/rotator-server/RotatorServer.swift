@@ -36,7 +36,7 @@ struct Serve: ParsableCommand {
             configuration = try ServerConfiguration(reading: .ofThisProcess())
         } catch {
             for problem in error.problems { StandardError.writeNow(problem.description) }
-            throw ExitCode(ExitStatus.configuration.rawValue)
+            throw ExitCode(ProcessExit.configuration.rawValue)
         }
         let net = RedactionNet(configuration.secrets)
         let log = ServerLog(level: configuration.logLevel, format: configuration.logFormat, net: net, output: LogOutput(format: configuration.logFormat))
@@ -63,7 +63,7 @@ struct HealthcheckCommand: ParsableCommand {
             try Healthcheck(host: host, port: port).run()
         } catch {
             StandardError.writeNow("not ready: \(error)")
-            throw ExitCode(ExitStatus.failure.rawValue)
+            throw ExitCode(ProcessExit.failure.rawValue)
         }
     }
 }
@@ -79,7 +79,7 @@ struct Check: ParsableCommand {
         let findings = Blocking.value { await Preflight.findings(in: .ofThisProcess()) }
         for problem in findings.problems { StandardError.writeNow(problem) }
         for notice in findings.notices { StandardError.writeNow("note: \(notice)") }
-        guard findings.problems.isEmpty else { throw ExitCode(ExitStatus.failure.rawValue) }
+        guard findings.problems.isEmpty else { throw ExitCode(ProcessExit.failure.rawValue) }
         print("everything is in order")
     }
 }

@@ -12,7 +12,7 @@ struct ServerProcess: Sendable {
     let log: ServerLog
 
     /// Runs until a signal asks for the end or the start fails.
-    func run() async -> ExitStatus {
+    func run() async -> ProcessExit {
         let (signals, told) = AsyncStream<Int32>.makeStream()
         ShutdownSignals.watch { told.yield($0) }
         for notice in configuration.notices { logger.warning("\(notice)") }
@@ -46,7 +46,7 @@ struct StartFailure: Error, Sendable, Hashable {
     /// Names the variable at fault; holds no credential.
     var line: String
     /// `configuration` where starting again cannot help.
-    var status: ExitStatus
+    var status: ProcessExit
 
     /// What `error` of the store means for the start; `variable` names what chose the store, or the directory of its key.
     init(_ error: StoreError, of variable: String) {
@@ -64,7 +64,7 @@ struct StartFailure: Error, Sendable, Hashable {
     }
 
     /// A failure in words.
-    init(line: String, status: ExitStatus) {
+    init(line: String, status: ProcessExit) {
         self.line = line
         self.status = status
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /// How the process ends, in the numbers of sysexits.h.
-enum ExitStatus: Int32, Sendable {
+enum ProcessExit: Int32, Sendable {
     /// Drained and done, or checked and found good.
     case success = 0
     /// Something outside this installation's configuration failed, such as a store that another process holds. Worth starting again.
