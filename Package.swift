@@ -60,7 +60,7 @@ let package = Package(
         .executableTarget(
             name: "rotator-server",
             dependencies: [
-                "RotatorCore", "RotatorAdapters", "RotatorStore", "RotatorHTTP",
+                "RotatorCore", "RotatorAdapters", "RotatorStore", "RotatorHTTP", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
@@ -72,6 +72,11 @@ let package = Package(
         .testTarget(name: "RotatorAdaptersTests", dependencies: ["RotatorAdapters", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(name: "RotatorStoreTests", dependencies: ["RotatorStore", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(name: "RotatorHTTPTests", dependencies: ["RotatorHTTP", "RotatorTestKit"], swiftSettings: strict),
+        .testTarget(
+            name: "RotatorServerTests",
+            dependencies: ["rotator-server", "RotatorCore", "RotatorStore", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+
+internal import Logging
+internal import RotatorCore
+internal import RotatorStore
+
+/// Everything that the environment says, parsed and checked. Holds no default that ``Variables`` doesn't document.
+struct ServerConfiguration: Sendable {
+    /// The address to listen on, IPv6 without brackets; 0 picks a free port.
+    var listenHost: String
+    var listenPort: Int
+    /// How many reactors run.
+    var workerThreads: Int
+    /// The keys that clients present; nil = the generated one.
+    var proxyKeys: [NamedProxyKey]?
+    /// The administrator's name.
+    var adminUsername: String
+    /// The administrator's password; nil = the generated one.
+    var adminPassword: Secret?
+    /// What signs admin tokens; nil = the generated one.
+    var jwtSecret: Secret?
+    /// The 32 octets that seal the store, and the text that wrote them; nil = `master.key` in ``dataDirectory``.
+    var encryptionKey: Secret?
+    var encryptionKeyText: Secret?
+    /// Where the embedded store and generated secrets live.
+    var dataDirectory: String
+    /// Where the catalogue lives.
+    var storeURL: StoreURL
+    /// The variable that chose ``storeURL``, for error lines.
+    var storeVariable: String
+    /// Shown in the console; without a slash at its end.
+    var publicBaseURL: String
+    /// How long an upstream exchange that isn't a stream may take, attempts and all.
+    var exchangeTimeout: Duration
+    /// How long a connection may take to be made.
+    var connectTimeout: Duration
+    /// How long an upstream may take until its response head is whole.
+    var firstByteTimeout: Duration
+    /// How long a stream may be silent.
+    var streamIdleTimeout: Duration
+    /// Keys tried for one request, where the service doesn't say.
+    var attemptLimit: Int
+    /// The largest request body.
+    var bodyBytesMax: Int
+    /// The outbound proxies as curl understands them, and the hosts that are reached without. May hold credentials: never logged.
+    var httpProxy: String?
+    var httpsProxy: String?
+    var allProxy: String?
+    var noProxy: String?
+    /// A PEM file of extra trust roots.
+    var upstreamCAFile: String?
+    /// What `/metrics` wants as a bearer token; nil = nothing.
+    var metricsToken: Secret?
+    /// The least severe level that is written.
+    var logLevel: Logger.Level
+    /// How log lines look.
+    var logFormat: LogFormat
+    /// How long running requests may go on after SIGTERM.
+    var shutdownGrace: Duration
+    /// What is accepted but deserves a warning, one line each.
+    var notices: [String]
+}
+
+/// A proxy key from the environment.
+struct NamedProxyKey: Sendable {
+    /// A name for logs and metrics.
+    var name: String
+    /// The key itself.
+    var key: Secret
+}
+
+extension ServerConfiguration {
+    /// Reads all variables from `environment`; throws everything that is wrong with them, together.
+    init(reading environment: Environment) throws(ConfigurationProblems) {
+        var reading = EnvironmentReading(environment)
+
+        let host = reading.value(of: Variables.backendHost)
+        let port = reading.value(of: Variables.backendPort)
+        let workers = reading.value(of: Variables.workerThreads)
+        let proxyKeys = reading.value(of: Variables.globalProxyKeys)
+        let adminUsername = reading.value(of: Variables.adminUsername)
+        let adminPassword = reading.value(of: Variables.adminPassword)
+        let jwtSecret = reading.value(of: Variables.jwtSecret)
+        let encryptionKey = reading.value(of: Variables.encryptionKey)
+        let dataDirectory = reading.value(of: Variables.dataDirectory) ?? "./data"
+        let databaseURL = reading.value(of: Variables.databaseURL)
+        let databasePath = reading.value(of: Variables.databasePath)
+        _ = reading.value(of: Variables.databaseType)
+        _ = reading.value(of: Variables.redisURL)
+        _ = reading.value(of: Variables.redisHost)
+        let publicBaseURL = reading.value(of: Variables.publicBaseURL)
+        let exchangeTimeout = reading.value(of: Variables.proxyTimeout)
+        let connectTimeout = reading.value(of: Variables.connectTimeout)
+        let firstByteTimeout = reading.value(of: Variables.firstByteTimeout)
+        let streamIdleTimeout = reading.value(of: Variables.streamIdleTimeout)
+        let attemptLimit = reading.value(of: Variables.maxAttempts)
+        let bodyBytesMax = reading.value(of: Variables.maxBodyBytes)
+        let httpProxy = reading.value(of: Variables.httpProxy)
+        let httpsProxy = reading.value(of: Variables.httpsProxy)
+        let allProxy = reading.value(of: Variables.allProxy)
+        let noProxy = reading.value(of: Variables.noProxy)
+        let caFile = reading.value(of: Variables.upstreamCAFile)
+        let metricsToken = reading.value(of: Variables.metricsToken)
+        let logLevel = reading.value(of: Variables.logLevel)
+        let logFormat = reading.value(of: Variables.logFormat)
+        let shutdownGrace = reading.value(of: Variables.shutdownGrace)
+
+        guard reading.problems.isEmpty else { throw ConfigurationProblems(problems: reading.problems) }
+
+        var notices: [String] = []
+        if databaseURL != nil, databasePath != nil { notices.append("DATABASE_PATH is not used: DATABASE_URL is set") }
+        if let jwtSecret, jwtSecret.count < 32 { notices.append("JWT_SECRET is shorter than 32 characters: admin tokens are easier to forge than they need be") }
+        if let adminPassword, adminPassword.count < 8 { notices.append("ADMIN_PASSWORD is shorter than 8 characters") }
+
+        self.init(
+            listenHost: host ?? "127.0.0.1",
+            listenPort: port ?? 8_000,
+            workerThreads: workers ?? Processors.available,
+            proxyKeys: proxyKeys,
+            adminUsername: adminUsername ?? "admin",
+            adminPassword: adminPassword,
+            jwtSecret: jwtSecret,
+            encryptionKey: encryptionKey,
+            encryptionKeyText: environment.value(Variables.encryptionKey.name).map { Secret($0.utf8) },
+            dataDirectory: dataDirectory,
+            storeURL: databaseURL ?? databasePath ?? StoreURL(.sqlite(path: Self.path("rotator.db", in: dataDirectory))),
+            storeVariable: databaseURL != nil ? Variables.databaseURL.name : databasePath != nil ? Variables.databasePath.name : Variables.dataDirectory.name,
+            publicBaseURL: publicBaseURL ?? "http://localhost:8000",
+            exchangeTimeout: exchangeTimeout ?? .seconds(600),
+            connectTimeout: connectTimeout ?? .seconds(10),
+            firstByteTimeout: firstByteTimeout ?? .seconds(120),
+            streamIdleTimeout: streamIdleTimeout ?? .seconds(300),
+            attemptLimit: attemptLimit ?? 3,
+            bodyBytesMax: bodyBytesMax ?? 67_108_864,
+            httpProxy: httpProxy,
+            httpsProxy: httpsProxy,
+            allProxy: allProxy,
+            noProxy: noProxy,
+            upstreamCAFile: caFile,
+            metricsToken: metricsToken,
+            logLevel: logLevel ?? .info,
+            logFormat: logFormat ?? .text,
+            shutdownGrace: shutdownGrace ?? .seconds(30),
+            notices: notices
+        )
+    }
+
+    /// Where the generated encryption key lives.
+    var masterKeyPath: String { Self.path("master.key", in: dataDirectory) }
+
+    private static func path(_ name: String, in directory: String) -> String { directory + (directory.hasSuffix("/") ? "" : "/") + name }
+
+    /// The credentials that the environment gave, for the log's redaction net.
+    var secrets: [Secret] {
+        var secrets = (proxyKeys ?? []).map(\.key)
+        secrets += [adminPassword, jwtSecret, encryptionKeyText, metricsToken].compactMap(\.self)
+        for proxy in [httpProxy, httpsProxy, allProxy].compactMap(\.self) {
+            guard let at = proxy.lastIndex(of: "@") else { continue }
+            let start = proxy.range(ofFirst: "://")?.upperBound ?? proxy.startIndex
+            guard start < at, let colon = proxy[start..<at].firstIndex(of: ":") else { continue }
+            secrets.append(Secret(proxy[proxy.index(after: colon)..<at].utf8))
+        }
+        return secrets
+    }
+}
+
+/// One pass over the environment that goes on after a bad value, so that all of them are reported together.
+struct EnvironmentReading {
+    /// What has been wrong so far.
+    private(set) var problems: [ConfigurationProblem]
+    private let environment: Environment
+
+    /// A pass over `environment`; the problems of its `.env` file come first.
+    init(_ environment: Environment) {
+        self.environment = environment
+        problems = environment.problems
+    }
+
+    /// The value of `variable`; nil when it is unset, and also when it is bad, which is then a problem.
+    mutating func value<Value>(of variable: Variable<Value>) -> Value? {
+        guard let text = environment.value(variable.name) else { return nil }
+        do throws(Rejection) {
+            return try variable.parse(text)
+        } catch {
+            problems.append(
+                ConfigurationProblem(subject: variable.name, read: variable.masking.shown(text), reason: error.reason, accepted: variable.accepted)
+            )
+            return nil
+        }
+    }
+}

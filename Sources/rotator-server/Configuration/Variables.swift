@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+
+internal import Glibc
+internal import Logging
+internal import RotatorCore
+internal import RotatorStore
+
+/// Every environment variable that this version reads: its default, what it accepts and its parser. `--help`, the README's table and
+/// `deploy/rotator.env.example` show the same names and defaults, which a test holds.
+enum Variables {
+    // MARK: Listening
+
+    /// The listen address.
+    static let backendHost = Variable<String>(
+        name: "BACKEND_HOST", initial: "127.0.0.1", accepted: "a host name, an IPv4 address or an IPv6 address, without a port", meaning: "address to listen on"
+    ) { text throws(Rejection) in try TextParsing.listenHost(text) }
+
+    /// The listen port.
+    static let backendPort = Variable<Int>(
+        name: "BACKEND_PORT", initial: "8000", accepted: "a whole number from 0 to 65535", meaning: "port to listen on; 0 picks a free one"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 0...65_535) }
+
+    /// The number of reactors.
+    static let workerThreads = Variable<Int>(
+        name: "WORKER_THREADS", initial: "number of cores", accepted: "a whole number from 1 to 1024", meaning: "reactor threads, each with an epoll instance of its own"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 1...1_024) }
+
+    // MARK: Credentials
+
+    /// The keys that clients present.
+    static let globalProxyKeys = Variable<[NamedProxyKey]>(
+        name: "GLOBAL_PROXY_KEYS", initial: "generated on first start",
+        accepted: "comma-separated keys of 1 to 8192 visible ASCII characters, each `key` or `name:key` (the name ends at the first colon)",
+        meaning: "keys that clients present", masking: .whole
+    ) { text throws(Rejection) in try proxyKeys(text) }
+
+    /// The administrator's name.
+    static let adminUsername = Variable<String>(
+        name: "ADMIN_USERNAME", initial: "admin", accepted: "1 to 128 characters without control characters", meaning: "login of the admin API"
+    ) { text throws(Rejection) in try TextParsing.plainText(text, characters: 1...128) }
+
+    /// The administrator's password.
+    static let adminPassword = Variable<Secret>(
+        name: "ADMIN_PASSWORD", initial: "generated on first start", accepted: "1 to 1024 characters without control characters",
+        meaning: "password of the admin API", masking: .whole
+    ) { text throws(Rejection) in Secret(try TextParsing.plainText(text, characters: 1...1_024).utf8) }
+
+    /// What signs admin tokens.
+    static let jwtSecret = Variable<Secret>(
+        name: "JWT_SECRET", initial: "generated, kept with the data", accepted: "1 to 1024 characters without control characters, better 32 or more",
+        meaning: "signs admin tokens", masking: .whole
+    ) { text throws(Rejection) in Secret(try TextParsing.plainText(text, characters: 1...1_024).utf8) }
+
+    /// What seals the store.
+    static let encryptionKey = Variable<Secret>(
+        name: "ENCRYPTION_KEY", initial: "generated into DATA_DIR/master.key", accepted: "32 bytes, as 64 hexadecimal digits or in base64",
+        meaning: "seals provider keys at rest", masking: .whole
+    ) { text throws(Rejection) in Secret(try TextParsing.encryptionKey(text)) }
+
+    // MARK: Data
+
+    /// The data directory.
+    static let dataDirectory = Variable<String>(
+        name: "DATA_DIR", initial: "./data", accepted: "the path of a directory; made if missing", meaning: "where the embedded store and generated secrets live"
+    ) { text throws(Rejection) in try TextParsing.plainText(text, characters: 1...4_000) }
+
+    /// Where the catalogue lives.
+    static let databaseURL = Variable<StoreURL>(
+        name: "DATABASE_URL", initial: "sqlite:DATA_DIR/rotator.db",
+        accepted: "sqlite:PATH or sqlite::memory: (no PostgreSQL or Redis store in this version yet)", meaning: "where the catalogue lives",
+        masking: .credentials
+    ) { text throws(Rejection) in try storeURL(text) }
+
+    /// The older spelling of ``databaseURL``.
+    static let databasePath = Variable<StoreURL>(
+        name: "DATABASE_PATH", initial: "none", accepted: "the path of a SQLite file", meaning: "the same as DATABASE_URL=sqlite:PATH; DATABASE_URL wins"
+    ) { text throws(Rejection) in StoreURL(.sqlite(path: try TextParsing.plainText(text, characters: 1...4_000))) }
+
+    /// The older way to choose a database.
+    static let databaseType = Variable<String>(
+        name: "DB_TYPE", initial: "sqlite", accepted: "sqlite (this version has no PostgreSQL store yet)", meaning: "kind of database, as DATABASE_PATH's companion"
+    ) { text throws(Rejection) in
+        guard text.lowercased() == "sqlite" || text.lowercased() == "sqlite3" else { throw Rejection() }
+        return "sqlite"
+    }
+
+    /// Shared rotation state; refused until replicas exist.
+    static let redisURL = Variable<String>(
+        name: "REDIS_URL", initial: "none", accepted: "nothing yet: this version runs as a single replica, leave it unset",
+        meaning: "shared rotation state of several replicas; not in this version", masking: .credentials
+    ) { _ throws(Rejection) in throw Rejection("shared rotation state is not in this version") }
+
+    /// The older spelling of ``redisURL``.
+    static let redisHost = Variable<String>(
+        name: "REDIS_HOST", initial: "none", accepted: "nothing yet: this version runs as a single replica, leave it unset",
+        meaning: "the same as REDIS_URL in parts; not in this version"
+    ) { _ throws(Rejection) in throw Rejection("shared rotation state is not in this version") }
+
+    // MARK: Proxying
+
+    /// The address that people see.
+    static let publicBaseURL = Variable<String>(
+        name: "PROXY_PUBLIC_BASE_URL", initial: "http://localhost:8000", accepted: "an http or https URL", meaning: "base URL that users are told", masking: .credentials
+    ) { text throws(Rejection) in
+        var url = try TextParsing.url(text, schemes: ["http", "https"])
+        guard !url.contains("?"), !url.contains("#"), !url.contains("@") else { throw Rejection("it may hold neither credentials nor a query nor a fragment") }
+        while url.hasSuffix("/") { url.removeLast() }
+        return url
+    }
+
+    /// The limit of a whole exchange.
+    static let proxyTimeout = seconds("PROXY_TIMEOUT", initial: "600", meaning: "seconds for a whole upstream exchange that isn't a stream, all attempts together")
+    /// The limit of a connection's making.
+    static let connectTimeout = seconds("PROXY_CONNECT_TIMEOUT", initial: "10", meaning: "seconds for an upstream connection to be made")
+    /// The limit until the response head.
+    static let firstByteTimeout = seconds("PROXY_FIRST_BYTE_TIMEOUT", initial: "120", meaning: "seconds until an upstream's response head is whole")
+    /// The limit of silence in a stream.
+    static let streamIdleTimeout = seconds("PROXY_STREAM_IDLE_TIMEOUT", initial: "300", meaning: "seconds that an upstream stream may be silent")
+
+    /// Keys tried for one request.
+    static let maxAttempts = Variable<Int>(
+        name: "PROXY_MAX_ATTEMPTS", initial: "3", accepted: "a whole number from 1 to 1000", meaning: "keys tried for one client request"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 1...1_000) }
+
+    /// The largest request body.
+    static let maxBodyBytes = Variable<Int>(
+        name: "MAX_BODY_BYTES", initial: "67108864", accepted: "a whole number from 1 to 1099511627776", meaning: "larger request bodies get 413, the admin API's included"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 1...1_099_511_627_776) }
+
+    /// The outbound proxy for http upstreams.
+    static let httpProxy = outboundProxy("HTTP_PROXY", meaning: "outbound proxy for http upstreams; http_proxy too")
+    /// The outbound proxy for https upstreams.
+    static let httpsProxy = outboundProxy("HTTPS_PROXY", meaning: "outbound proxy for https upstreams; https_proxy too")
+    /// The outbound proxy for what has none of its own.
+    static let allProxy = outboundProxy("ALL_PROXY", meaning: "outbound proxy where the two above are unset; all_proxy too")
+
+    /// The hosts that are reached directly.
+    static let noProxy = Variable<String>(
+        name: "NO_PROXY", initial: "none", accepted: "comma-separated host names, domains and addresses, or *", meaning: "hosts that are reached without the outbound proxy; no_proxy too"
+    ) { text throws(Rejection) in try TextParsing.plainText(text, characters: 1...16_384) }
+
+    /// Extra trust roots.
+    static let upstreamCAFile = Variable<String>(
+        name: "UPSTREAM_CA_FILE", initial: "none", accepted: "the path of a readable file with certificates in PEM",
+        meaning: "trust roots for upstream TLS besides the system's; verification can't be switched off"
+    ) { text throws(Rejection) in try certificateFile(text) }
+
+    // MARK: Operating
+
+    /// What `/metrics` wants.
+    static let metricsToken = Variable<Secret>(
+        name: "METRICS_TOKEN", initial: "none", accepted: "1 to 8192 visible ASCII characters", meaning: "when set, /metrics wants it as a bearer token", masking: .whole
+    ) { text throws(Rejection) in try TextParsing.credential(text) }
+
+    /// The least severe level that is written.
+    static let logLevel = Variable<Logger.Level>(
+        name: "LOG_LEVEL", initial: "info", accepted: "trace, debug, info, notice, warning, error or critical", meaning: "least severe log lines that are written"
+    ) { text throws(Rejection) in
+        let name = text.lowercased()
+        guard let level = Logger.Level(rawValue: name == "warn" ? "warning" : name) else { throw Rejection() }
+        return level
+    }
+
+    /// How log lines look.
+    static let logFormat = Variable<LogFormat>(
+        name: "LOG_FORMAT", initial: "text", accepted: "text or json", meaning: "how log lines look; json is one object a line"
+    ) { text throws(Rejection) in
+        guard let format = LogFormat(rawValue: text.lowercased()) else { throw Rejection() }
+        return format
+    }
+
+    /// How long running requests may go on after SIGTERM.
+    static let shutdownGrace = Variable<Duration>(
+        name: "SHUTDOWN_GRACE_SECONDS", initial: "30", accepted: "seconds from 0 to 86400, up to three decimals", meaning: "how long running requests may go on after SIGTERM"
+    ) { text throws(Rejection) in try TextParsing.seconds(text, millisecondsIn: 0...86_400_000) }
+
+    /// All of them, in the order of the documentation.
+    static let all: [any DocumentedVariable] = [
+        backendHost, backendPort, workerThreads,
+        globalProxyKeys, adminUsername, adminPassword, jwtSecret, encryptionKey,
+        dataDirectory, databaseURL, databasePath, databaseType, redisURL, redisHost,
+        publicBaseURL, proxyTimeout, connectTimeout, firstByteTimeout, streamIdleTimeout, maxAttempts, maxBodyBytes,
+        httpProxy, httpsProxy, allProxy, noProxy, upstreamCAFile,
+        metricsToken, logLevel, logFormat, shutdownGrace,
+    ]
+}
+
+extension Variables {
+    private static func seconds(_ name: String, initial: String, meaning: String) -> Variable<Duration> {
+        Variable(name: name, initial: initial, accepted: "seconds from 0.001 to 86400, up to three decimals", meaning: meaning) { text throws(Rejection) in
+            try TextParsing.seconds(text, millisecondsIn: 1...86_400_000)
+        }
+    }
+
+    private static func outboundProxy(_ name: String, meaning: String) -> Variable<String> {
+        Variable(
+            name: name, initial: "none", accepted: "[SCHEME://][USER:PASSWORD@]HOST[:PORT] with the scheme http, https, socks4, socks4a, socks5 or socks5h",
+            meaning: meaning, masking: .credentials
+        ) { text throws(Rejection) in
+            // As in curl, a proxy without a scheme is an HTTP proxy.
+            _ = try TextParsing.url(text.range(ofFirst: "://") == nil ? "http://" + text : text, schemes: ["http", "https", "socks4", "socks4a", "socks5", "socks5h"])
+            return text
+        }
+    }
+
+    private static func proxyKeys(_ text: String) throws(Rejection) -> [NamedProxyKey] {
+        var keys: [NamedProxyKey] = []
+        var names: [String: Int] = [:]
+        var values: [String: Int] = [:]
+        for (index, rawEntry) in text.split(separator: ",", omittingEmptySubsequences: false).enumerated() {
+            let entry = String(rawEntry).trimmed
+            if entry.isEmpty { continue }
+            let place = index + 1
+            var name = "key-\(place)"
+            var key = entry
+            if let colon = entry.firstIndex(of: ":") {
+                key = String(entry[entry.index(after: colon)...])
+                // An empty name leaves the key nameless: the way to give a key that has a colon of its own.
+                if colon != entry.startIndex { name = String(entry[..<colon]) }
+            }
+            guard (1...64).contains(name.count), !name.unicodeScalars.contains(where: ControlCharacters.contains) else {
+                throw Rejection("the name of entry \(place) is longer than 64 characters or holds control characters")
+            }
+            do throws(Rejection) {
+                let credential = try TextParsing.credential(key)
+                if let other = values[key] { throw Rejection("entry \(place) has the same key as entry \(other)") }
+                if let other = names[name] { throw Rejection("entry \(place) has the same name as entry \(other)") }
+                keys.append(NamedProxyKey(name: name, key: credential))
+            } catch {
+                throw Rejection(error.reason ?? "the key of entry \(place) is empty, too long, or not visible ASCII")
+            }
+            values[key] = place
+            names[name] = place
+        }
+        guard !keys.isEmpty else { throw Rejection("there is no key in it") }
+        return keys
+    }
+
+    private static func storeURL(_ text: String) throws(Rejection) -> StoreURL {
+        _ = try TextParsing.plainText(text, characters: 1...4_000)
+        do throws(StoreError) {
+            return try StoreURL(text)
+        } catch {
+            throw Rejection(error.message)
+        }
+    }
+
+    private static func certificateFile(_ path: String) throws(Rejection) -> String {
+        switch ConfigurationFile.read(path, bytesMax: 16 << 20) {
+        case .failure(let failure): throw Rejection("it cannot be read: \(failure)")
+        case .success(let octets):
+            guard let text = String(validating: octets, as: UTF8.self) ?? String(validating: octets.map { $0 & 0x7F }, as: UTF8.self) else { throw Rejection() }
+            var certificate: String?
+            var count = 0
+            for line in text.split(whereSeparator: \.isNewline) {
+                let line = String(line).trimmed
+                if line == "-----BEGIN CERTIFICATE-----" || line == "-----BEGIN TRUSTED CERTIFICATE-----" {
+                    guard certificate == nil else { throw Rejection("certificate \(count + 1) in it has no end") }
+                    certificate = ""
+                } else if line.hasPrefix("-----END"), let body = certificate {
+                    guard let octets = TextParsing.base64(body), octets.first == 0x30 else { throw Rejection("certificate \(count + 1) in it is not base64 of a certificate") }
+                    certificate = nil
+                    count += 1
+                } else {
+                    certificate?.append(line)
+                }
+            }
+            guard certificate == nil else { throw Rejection("certificate \(count + 1) in it has no end") }
+            guard count > 0 else { throw Rejection("there is no certificate in it") }
+            return path
+        }
+    }
+}

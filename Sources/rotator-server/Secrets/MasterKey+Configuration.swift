@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+internal import RotatorStore
+
+extension MasterKey {
+    /// The key that seals the store of `configuration`: `ENCRYPTION_KEY`, else `DATA_DIR/master.key`, which is made when the store is new.
+    ///
+    /// A store without its key is an error, not a reason to make another key: the file would look like the right one from then on.
+    static func of(_ configuration: ServerConfiguration) throws(StoreError) -> MasterKey {
+        if let key = try existing(in: configuration) { return key }
+        return try loadOrCreate(at: configuration.masterKeyPath)
+    }
+
+    /// The key as ``of(_:)`` finds it, without making a file; nil when one would be made.
+    static func existing(in configuration: ServerConfiguration) throws(StoreError) -> MasterKey? {
+        if let secret = configuration.encryptionKey { return try MasterKey(secret) }
+        switch configuration.storeURL.place {
+        case .sqliteInMemory: return generate()
+        case .sqlite(let path):
+            if let key = try load(at: configuration.masterKeyPath) { return key }
+            guard ConfigurationFile.byteCount(of: path) ?? 0 == 0 else {
+                throw StoreError(
+                    .wrongEncryptionKey,
+                    "\(configuration.masterKeyPath) is missing, but the store \(path) exists: put the file back or set ENCRYPTION_KEY to the key that the store was made with"
+                )
+            }
+            return nil
+        }
+    }
+}
