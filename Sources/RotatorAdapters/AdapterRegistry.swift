@@ -54,6 +54,6 @@ public struct AdapterRegistry: Sendable {
     /// Whether `path` holds `/models/…:`, as in `/v1beta/models/M:generateContent`.
     private func namesGeminiCall(_ path: RawSpan) -> Bool {
         guard let segment = path.segment(behind: "models") else { return false }
-        return path.percentDecodedText(segment).utf8.contains(0x3A)
+        return path.percentDecoded(segment).contains(0x3A)
     }
 }

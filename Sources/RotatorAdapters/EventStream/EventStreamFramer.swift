@@ -10,7 +10,8 @@ public struct EventStreamEvent: Sendable, Hashable {
     public var hasData: Bool
     /// False where the event was longer than the framer keeps: then only its end is known, and `type` and `data` are empty.
     public var isWhole: Bool
-    /// The index after the event's blank line in the octets that were fed.
+    /// The index after the event's blank line in the octets that were fed. Where that line ends with CR and the octets with it, the event is
+    /// over; an LF that the next octets begin with belongs to neither event.
     public var end: Int
 }
 
@@ -51,7 +52,7 @@ public struct EventStreamFramer: Sendable {
                 followsCR = false
                 if octet == 0x0A {
                     index += 1
-                    // The LF of a blank line's CRLF belongs to the event that is over.
+                    // The LF of a blank line's CRLF, cut from it: it belongs to the event that is over.
                     if !isInsideEvent { eventStart = index }
                     continue
                 }
@@ -59,7 +60,7 @@ public struct EventStreamFramer: Sendable {
             guard octet == 0x0A || octet == 0x0D else {
                 isLineEmpty = false
                 isInsideEvent = true
-                index = lineEnd(in: bytes, from: index + 1)
+                index = bytes.lineEnd(from: index + 1, to: count)
                 continue
             }
             followsCR = octet == 0x0D
@@ -67,24 +68,15 @@ public struct EventStreamFramer: Sendable {
             let isBlank = isLineEmpty
             isLineEmpty = true
             guard isBlank else { continue }
+            if followsCR, index < count, bytes.octet(index) == 0x0A {
+                followsCR = false
+                index += 1
+            }
             // A blank line between events ends nothing.
             if isInsideEvent { try report(bytes, eventStart..<index, onEvent) }
             eventStart = index
         }
         if isInsideEvent { keep(bytes, eventStart..<count) }
-    }
-
-    /// The first CR or LF at or after `index`.
-    private func lineEnd(in bytes: RawSpan, from index: Int) -> Int {
-        var index = index
-        let count = bytes.byteCount
-        while index + 8 <= count {
-            let hits = Lanes.hits(bytes.word(index), 0x0A, 0x0D)
-            if hits != 0 { return index + hits.trailingZeroBitCount / 8 }
-            index += 8
-        }
-        while index < count, bytes.octet(index) != 0x0A, bytes.octet(index) != 0x0D { index += 1 }
-        return index
     }
 
     private mutating func keep(_ bytes: RawSpan, _ range: Range<Int>) {
@@ -136,8 +128,7 @@ private struct EventFields {
         var start = range.lowerBound
         if skippingMark, bytes.begins("\u{FEFF}", at: start) { start += 3 }
         while start < range.upperBound {
-            var end = start
-            while end < range.upperBound, bytes.octet(end) != 0x0A, bytes.octet(end) != 0x0D { end += 1 }
+            let end = bytes.lineEnd(from: start, to: range.upperBound)
             line(bytes, start..<end)
             // A CRLF is met as an empty line between: it says nothing.
             start = end + 1
@@ -173,5 +164,19 @@ private struct EventFields {
         let octets = joined + typeOctets
         try onEvent(
             EventStreamEvent(type: joined.count..<octets.count, data: 0..<joined.count, hasData: true, isWhole: true, end: end), unsafe octets.span.bytes)
+    }
+}
+
+extension RawSpan {
+    /// The first CR or LF at or after `index`, or `end` where there is none before it.
+    fileprivate func lineEnd(from index: Int, to end: Int) -> Int {
+        var index = index
+        while index + 8 <= end {
+            let hits = Lanes.hits(word(index), 0x0A, 0x0D)
+            if hits != 0 { return index + hits.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        while index < end, octet(index) != 0x0A, octet(index) != 0x0D { index += 1 }
+        return index
     }
 }

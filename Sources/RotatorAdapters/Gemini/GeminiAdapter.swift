@@ -20,10 +20,12 @@ public struct GeminiAdapter: Adapter {
             return facts
         }
         var facts = RequestFacts()
+        guard segment.count <= RequestFacts.modelOctetsMax else { return facts }
         // `:` may have been encoded, so the segment is decoded first. Model names hold none.
-        let parts = path.model(segment)?.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false) ?? []
-        if let model = parts.first, !model.isEmpty { facts.model = String(model) }
-        if parts.count == 2 { facts.wantsStream = parts[1].hasPrefix("stream") }
+        let call = path.percentDecoded(segment)
+        let colon = call.firstIndex(of: 0x3A) ?? call.count
+        if colon > 0 { facts.model = String(decoding: call[..<colon], as: UTF8.self) }
+        facts.wantsStream = call[colon...].starts(with: ":stream".utf8)
         return facts
     }
 

@@ -7,7 +7,7 @@ public struct JSONPointer: Sendable, Hashable, ExpressibleByStringLiteral, Custo
     private enum Token: Hashable {
         case any
         /// A member's name, and the array index that it spells if it spells one.
-        case named(String, index: Int?)
+        case named([UInt8], index: Int?)
     }
 
     private let tokens: [Token]
@@ -25,7 +25,7 @@ public struct JSONPointer: Sendable, Hashable, ExpressibleByStringLiteral, Custo
             // RFC 6901 §4: first ~1, then ~0, so that ~01 becomes ~1.
             let name = String(part).replacing("~1", with: "/").replacing("~0", with: "~")
             let isIndex = !name.isEmpty && name.utf8.allSatisfy(\.isDigit) && (name == "0" || !name.hasPrefix("0"))
-            return .named(name, index: isIndex ? Int(name) : nil)
+            return .named(Array(name.utf8), index: isIndex ? Int(name) : nil)
         }
     }
 
@@ -51,8 +51,7 @@ public struct JSONPointer: Sendable, Hashable, ExpressibleByStringLiteral, Custo
                 switch token {
                 case .any: break
                 case .named(let name, _):
-                    // The quotes stand around the name, so it reads as a string value.
-                    guard bytes.jsonString(member.name.lowerBound - 1..<member.name.upperBound + 1) == name else { continue }
+                    guard bytes.isJSONName(member.name, equalTo: name) else { continue }
                 }
                 if try visit(rest.dropFirst(), in: bytes, at: member.value.lowerBound, body) { return true }
             }
@@ -76,5 +75,21 @@ public struct JSONPointer: Sendable, Hashable, ExpressibleByStringLiteral, Custo
             return false
         default: return false
         }
+    }
+}
+
+extension RawSpan {
+    /// Whether the member name in `range`, which stands between its quotes, spells `name`.
+    fileprivate func isJSONName(_ range: Range<Int>, equalTo name: [UInt8]) -> Bool {
+        if first(0x5C, from: range.lowerBound, to: range.upperBound) != nil {
+            return jsonString(range.lowerBound - 1..<range.upperBound + 1).map { $0.utf8.elementsEqual(name) } ?? false
+        }
+        guard range.count == name.count else { return false }
+        var offset = 0
+        while offset < name.count {
+            if octet(range.lowerBound + offset) != name[offset] { return false }
+            offset += 1
+        }
+        return true
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 extension RawSpan {
-    /// The octets of `range` with each `%XX` (RFC 3986 §2.1) decoded once, read as UTF-8 with repairs. A `%` without two digits stays as it is.
-    func percentDecodedText(_ range: Range<Int>) -> String {
-        guard first(0x25, from: range.lowerBound, to: range.upperBound) != nil else { return text(range) }
+    /// The octets of `range` with each `%XX` (RFC 3986 §2.1) decoded once. A `%` without two digits stays as it is.
+    func percentDecoded(_ range: Range<Int>) -> [UInt8] {
+        guard first(0x25, from: range.lowerBound, to: range.upperBound) != nil else { return copy(range) }
         var octets: [UInt8] = []
         octets.reserveCapacity(range.count)
         var index = range.lowerBound
@@ -17,7 +17,7 @@ extension RawSpan {
                 index += 1
             }
         }
-        return String(decoding: octets, as: UTF8.self)
+        return octets
     }
 }
 

@@ -22,9 +22,14 @@ extension RawSpan {
     }
 
     /// Whether the octets of `range` are those of `text`.
-    func equals(_ text: StaticString, in range: Range<Int>) -> Bool {
-        guard range.count == text.utf8CodeUnitCount else { return false }
-        for (offset, index) in range.enumerated() where unsafe octet(index) != text.utf8Start[offset] { return false }
+    @inline(__always) func equals(_ text: StaticString, in range: Range<Int>) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard range.upperBound - range.lowerBound == count else { return false }
+        var offset = 0
+        while offset < count {
+            if unsafe octet(range.lowerBound + offset) != text.utf8Start[offset] { return false }
+            offset += 1
+        }
         return true
     }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-internal import RotatorCore
-
 /// Walks the parts of a `multipart/form-data` body (RFC 2046 §5.1, RFC 7578) without copying them.
 struct FormParts {
     /// One part: its head and its value.
@@ -12,7 +10,7 @@ struct FormParts {
         /// Whether its Content-Disposition names the form field `name`.
         func isNamed(_ name: StaticString, in body: RawSpan) -> Bool {
             let text = body.text(head)
-            for line in text.split(whereSeparator: \.isNewline) where line.utf8.prefix(20).elementsEqual(ignoringASCIICase: "content-disposition:".utf8) {
+            for line in text.split(whereSeparator: \.isNewline) where String(line).begins(with: "content-disposition:") {
                 for parameter in line.split(separator: ";") {
                     let parts = parameter.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " && $0 != "\t" && $0 != "\"" } }
                     if parts.count == 2, parts[0].lowercased() == "name", parts[1] == "\(name)" { return true }
@@ -91,7 +89,7 @@ struct FormParts {
         for parameter in parameters.split(separator: 0x3B) {
             guard let equals = parameter.firstIndex(of: 0x3D) else { continue }
             let name = parameter[..<equals].filter { $0 != 0x20 && $0 != 0x09 }
-            guard name.elementsEqual(ignoringASCIICase: "boundary".utf8) else { continue }
+            guard String(decoding: name, as: UTF8.self).equals("boundary") else { continue }
             var value = parameter[(equals + 1)...]
             while let last = value.last, last == 0x20 || last == 0x09 { value.removeLast() }
             while let first = value.first, first == 0x20 || first == 0x09 { value.removeFirst() }

@@ -20,6 +20,6 @@ extension RawSpan {
     /// The decoded text of `segment` if it may be a model's name.
     func model(_ segment: Range<Int>) -> String? {
         guard !segment.isEmpty, segment.count <= RequestFacts.modelOctetsMax else { return nil }
-        return percentDecodedText(segment)
+        return String(decoding: percentDecoded(segment), as: UTF8.self)
     }
 }

@@ -34,13 +34,17 @@ extension RequestFacts {
             while let member = try members.next(in: body) {
                 if let comma = member.comma { credentials.commaFollowed(at: comma) }
                 switch Name(member.name, in: body) {
-                case .model: model = member.value
-                case .stream: stream = member.value
+                case .model:
+                    model = member.value
+                    credentials.otherMemberFound()
+                case .stream:
+                    stream = member.value
+                    credentials.otherMemberFound()
                 case .credential where readingCredentials:
                     // A value too long for a credential is none; a null or a number is the upstream's to complain of.
                     if member.value.count <= credentialOctetsMax, let value = body.jsonString(member.value) {
                         credentials.found(value, from: member.name.lowerBound - 1, to: member.value.upperBound, comma: member.comma)
-                        guard credentials.list.count <= bodyCredentialsMax else { return RequestFacts() }
+                        guard credentials.count <= bodyCredentialsMax else { return RequestFacts() }
                     } else {
                         credentials.otherMemberFound()
                     }
@@ -108,6 +112,8 @@ private struct CredentialMembers {
     private(set) var list: [RequestFacts.BodyCredential] = []
     private var isLeading = true
     private var pending: RequestFacts.BodyCredential?
+
+    var count: Int { list.count + (pending == nil ? 0 : 1) }
 
     mutating func found(_ value: String, from start: Int, to end: Int, comma: Int?) {
         if isLeading {

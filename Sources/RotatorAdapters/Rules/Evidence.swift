@@ -23,15 +23,13 @@ struct Evidence {
     /// Whether `condition` holds.
     mutating func meets(_ condition: ProviderRule.Condition, at now: Moment) -> Bool {
         switch condition {
-        case .field(let name, let part):
-            let part = Array(part.utf8)
-            return answer.fields.lines.contains { $0.name.utf8.elementsEqual(ignoringASCIICase: name.utf8) && Array($0.value.utf8).contains(ignoringASCIICase: part) }
+        case .field(let name, let part): return answer.fields.lines.contains { $0.name.equals(name) && $0.value.contains(part) }
         case .saysWhen: return time(from: [.retryAfter], at: now) != nil
         case .json(let pointers, let test): return pointers.contains { matches($0, test) }
         case .says(let texts):
-            if body.document == nil { return body.octets.prefix(Evidence.textOctetsMax).contains(ignoringASCIICaseAnyOf: texts) }
+            if body.document == nil { return says(texts, inFirst: Evidence.textOctetsMax) }
             return Evidence.words.contains { matches($0, .contains(texts)) }
-        case .body(let texts): return body.octets[...].contains(ignoringASCIICaseAnyOf: texts)
+        case .body(let texts): return says(texts, inFirst: .max)
         }
     }
 
@@ -41,10 +39,10 @@ struct Evidence {
             let time: Moment? =
                 switch source {
                 case .retryAfter:
-                    answer.fields["retry-after-ms"].flatMap { ProviderTime.retryAfterMilliseconds($0, at: now) }
-                        ?? answer.fields["retry-after"].flatMap { ProviderTime.retryAfter($0, at: now) }
+                    value(of: "retry-after-ms").flatMap { ProviderTime.retryAfterMilliseconds($0, at: now) }
+                        ?? value(of: "retry-after").flatMap { ProviderTime.retryAfter($0, at: now) }
                 case .resetFields: ResetFields.time(in: answer.fields, at: now)
-                case .field(let name): answer.fields[name].flatMap { ProviderTime.reset($0, at: now) }
+                case .field(let name): value(of: name).flatMap { ProviderTime.reset($0, at: now) }
                 case .json(let pointer): text(at: pointer).flatMap { ProviderTime.reset($0, at: now) }
                 case .midnightPacific: ProviderTime.midnightPacific(after: now)
                 case .monthStartUTC: ProviderTime.monthStartUTC(after: now)
@@ -54,16 +52,24 @@ struct Evidence {
         return nil
     }
 
+    /// The first value of the field `name`.
+    private func value(of name: FoldedText) -> String? { answer.fields.lines.first { $0.name.equals(name) }?.value }
+
     // MARK: - The body
 
     private var body: Body {
         mutating get {
             if let decoded { return decoded }
-            let octets = Inflater.decode(answer.bodyPrefix, contentEncoding: answer.fields["content-encoding"]) ?? []
+            let octets = Inflater.decode(answer.bodyPrefix, contentEncoding: value(of: "content-encoding")) ?? []
             let body = Body(octets: octets, document: Evidence.document(in: unsafe octets.span.bytes))
             decoded = body
             return body
         }
+    }
+
+    private mutating func says(_ texts: [FoldedText], inFirst limit: Int) -> Bool {
+        let octets = body.octets
+        return texts.contains { octets.contains($0, inFirst: limit) }
     }
 
     /// Where the object begins that rules look into.
@@ -87,13 +93,13 @@ struct Evidence {
             case .exists: return !bytes.equals("null", in: range)
             case .equals(let texts):
                 guard let value = bytes.jsonString(range) else { return false }
-                return texts.contains { $0.utf8.elementsEqual(ignoringASCIICase: value.utf8) }
+                return texts.contains { value.equals($0) }
             case .contains(let texts):
                 guard let value = bytes.jsonString(range) else { return false }
-                return Array(value.utf8)[...].contains(ignoringASCIICaseAnyOf: texts)
+                return texts.contains { value.contains($0) }
             case .begins(let texts):
                 guard let value = bytes.jsonString(range) else { return false }
-                return texts.contains { value.utf8.prefix($0.utf8.count).elementsEqual(ignoringASCIICase: $0.utf8) }
+                return texts.contains { value.begins(with: $0) }
             case .number(let numbers):
                 guard let value = Int(bytes.jsonString(range) ?? bytes.text(range)) else { return false }
                 return numbers.contains(value)
@@ -112,22 +118,5 @@ struct Evidence {
             return true
         }
         return found
-    }
-}
-
-extension Collection<UInt8> where Index == Int {
-    /// Whether `part` stands somewhere in it, A–Z and a–z being equal. An empty part always does.
-    func contains(ignoringASCIICase part: [UInt8]) -> Bool {
-        guard let first = part.first?.lowercasedASCII else { return true }
-        guard count >= part.count else { return false }
-        for start in startIndex...endIndex - part.count where self[start].lowercasedASCII == first {
-            if self[start..<start + part.count].elementsEqual(ignoringASCIICase: part) { return true }
-        }
-        return false
-    }
-
-    /// Whether one of `texts` stands somewhere in it, A–Z and a–z being equal.
-    func contains(ignoringASCIICaseAnyOf texts: [String]) -> Bool {
-        texts.contains { contains(ignoringASCIICase: Array($0.utf8)) }
     }
 }

@@ -42,17 +42,17 @@ public struct ProviderRule: Sendable, Hashable {
     /// What must hold of an answer besides its status. Words are compared without regard to ASCII case.
     public enum Condition: Sendable, Hashable {
         /// A field of this name has a value that contains these octets; an empty text asks only that the field is there.
-        case field(String, contains: String)
+        case field(FoldedText, contains: FoldedText)
         /// `retry-after-ms` or `Retry-After` says a time that can be read.
         case saysWhen
         /// A value at one of the places in the JSON body meets the test.
         case json([JSONPointer], Test)
         /// The error's words for people, at the members where providers put them, contain one of these texts. Where the body is not JSON,
         /// its first 4 KiB are the words.
-        case says([String])
+        case says([FoldedText])
         /// The body, taken as text, contains one of these. For words that nobody writes by chance, and statuses whose bodies do not repeat
         /// what the client sent.
-        case body(contains: [String])
+        case body(contains: [FoldedText])
     }
 
     /// What is asked of a JSON value.
@@ -60,11 +60,11 @@ public struct ProviderRule: Sendable, Hashable {
         /// It is there, and not null.
         case exists
         /// It is a string and equals one of these.
-        case equals([String])
+        case equals([FoldedText])
         /// It is a string and contains one of these.
-        case contains([String])
+        case contains([FoldedText])
         /// It is a string and begins with one of these. Where an error repeats what the client sent, only its beginning is the provider's own.
-        case begins([String])
+        case begins([FoldedText])
         /// It is one of these whole numbers, or a string that spells one.
         case number([Int])
     }
@@ -93,7 +93,7 @@ public struct ProviderRule: Sendable, Hashable {
         /// The fields of the `…ratelimit…reset…` family: the latest among kinds with `remaining` 0, else the earliest.
         case resetFields
         /// One field in the notation of reset fields.
-        case field(String)
+        case field(FoldedText)
         /// A value in the body in the notation of reset fields, or a protobuf duration such as `RetryInfo.retryDelay`.
         case json(JSONPointer)
         /// The next midnight in California.

@@ -6,19 +6,19 @@ extension ProviderRules {
     static let codes: [JSONPointer] = ["/error/code", "/error/type", "/error/status", "/code", "/type", "/detail/status", "/error"]
 
     /// No money, or a quota that lasts for long: the words of OpenAI (error-codes guide), OpenRouter, Moonshot, new-api and their like.
-    static let moneyCodes = [
+    static let moneyCodes: [FoldedText] = [
         "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "credit_balance_exhausted", "insufficient_credits",
         "insufficient_balance", "insufficient_user_quota", "exceeded_current_quota_error", "billing_error", "out_of_credits",
     ]
 
     /// The key's account is closed for now or for good.
-    static let suspensionCodes = [
+    static let suspensionCodes: [FoldedText] = [
         "account_deactivated", "account_suspended", "account_disabled", "organization_deactivated", "organization_disabled",
         "organization_restricted", "key_revoked", "api_key_disabled", "access_terminated", "consumer_suspended",
     ]
 
     /// The same in words. Only asked where the answer does not repeat what the client sent.
-    static let suspensionWords = [
+    static let suspensionWords: [FoldedText] = [
         "has been suspended", "is suspended", "was suspended", "account suspended", "has been deactivated", "account deactivated",
         "account_deactivated", "organization has been disabled", "account has been disabled", "key has been disabled", "has been restricted",
         "reported as leaked", "has been revoked", "has been terminated",

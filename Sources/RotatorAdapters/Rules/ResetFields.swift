@@ -17,13 +17,13 @@ enum ResetFields {
             earliest = min(earliest ?? time, time)
             if isSpent { latestSpent = max(latestSpent ?? time, time) }
         }
-        for field in fields.lines {
-            let name = field.name.lowercased()
-            guard name.contains("ratelimit") || name.contains("rate-limit") else { continue }
-            if name == "ratelimit" {
+        for field in fields.lines where field.name.contains("ratelimit" as FoldedText) || field.name.contains("rate-limit" as FoldedText) {
+            if field.name.equals("ratelimit") {
                 for limit in structuredLimits(field.value, at: now) { consider(limit.time, isSpent: limit.isSpent) }
-            } else if let kind = name.replacing(once: "reset", with: "remaining"), let time = ProviderTime.reset(field.value, at: now) {
-                consider(time, isSpent: fields[kind].flatMap { ProviderTime.number($0, unit: 1) } == 0 && fields[kind]?.contains("-") == false)
+            } else if let partner = remainingName(forReset: field.name), let time = ProviderTime.reset(field.value, at: now) {
+                let remaining = fields.lines.first { $0.name.equals(partner) }?.value
+                // Azure's Responses API says -1 where it does not know.
+                consider(time, isSpent: remaining.map { $0.utf8.first != 0x2D && ProviderTime.number($0, unit: 1) == 0 } ?? false)
             }
         }
         return latestSpent ?? earliest
@@ -43,12 +43,14 @@ enum ResetFields {
             return time.map { ($0, isSpent) }
         }
     }
-}
 
-extension String {
-    /// The text with its first `word` replaced; nil where it holds none.
-    fileprivate func replacing(once word: String, with other: String) -> String? {
-        guard let range = firstRange(of: word) else { return nil }
-        return String(self[..<range.lowerBound]) + other + String(self[range.upperBound...])
+    /// The name of the field that says how much remains of what `name` says the return of; nil where `name` does not hold `reset`.
+    private static func remainingName(forReset name: String) -> FoldedText? {
+        let octets = FoldedText(name).octets
+        let word = Array("reset".utf8)
+        guard octets.count >= word.count,
+            let start = (0...octets.count - word.count).first(where: { octets[$0..<$0 + word.count].elementsEqual(word) })
+        else { return nil }
+        return FoldedText(octets: octets[..<start] + Array("remaining".utf8) + octets[(start + word.count)...])
     }
 }

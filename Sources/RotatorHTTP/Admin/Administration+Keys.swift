@@ -105,7 +105,7 @@ extension Administration {
         try await change { () async throws(AdministrationError) in
             let entry = try self.entry(of: id)
             let view = try self.key(id)
-            // Written before it is done, so that a store that is away refuses it whole; the pool's own account follows with the next standings.
+            // Written before it is done, so that a store that is away refuses it whole; the pool's own account follows.
             var cleared = StandingRecord()
             cleared.successCount = Int64(view.successCount)
             cleared.failureCount = Int64(view.failureCount)
@@ -113,6 +113,8 @@ extension Administration {
             let standing = cleared
             try await self.write { () async throws(StoreError) in try await self.store.record([id: standing]) }
             _ = entry.pool.reset(id, at: self.clock())
+            // The standing writer may hold an older account of this key and write it after the one above; this makes sure of another.
+            entry.pool.markUnrecorded([id])
             await self.audit("key.reset", "key \(id) of service \(entry.record.id)", by: actor)
             return try self.key(id)
         }

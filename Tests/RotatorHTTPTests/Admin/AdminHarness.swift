@@ -8,7 +8,7 @@ import Synchronization
 
 /// An admin API over a store in memory, with a clock that a test moves.
 struct AdminHarness {
-    let store = CatalogueDouble()
+    let store: CatalogueDouble
     let clock = TestClock()
     let log = LogCapture()
     let catalogue = Catalogue()
@@ -16,7 +16,9 @@ struct AdminHarness {
     let api: AdminAPI
     var token = ""
 
-    init(loaded: Bool = true, tokenSecret: String = "0123456789abcdef0123456789abcdef") async throws {
+    /// An API over a store of its own, or over that of `restarting`, as after a restart of the process.
+    init(loaded: Bool = true, restarting: AdminHarness? = nil, tokenSecret: String = "short") async throws {
+        store = restarting?.store ?? CatalogueDouble()
         let clock = self.clock
         let logger = log.logger
         administration = Administration(

@@ -78,7 +78,7 @@ import Testing
         #expect(changed["state"].string == "disabled")
         #expect(await harness.call("PATCH", path, #"{"key_value":"x"}"#).code == "unknown_member")
         #expect(await harness.call("PATCH", path, #"{"weight":null}"#).code == "invalid_member")
-        #expect(harness.store.state.withLock { $0.keys[0].weight } == 5)
+        #expect(harness.store.peek { $0.keys[0].weight } == 5)
     }
 
     @Test func `a key is deleted, a pool is cleared`() async throws {
@@ -126,7 +126,7 @@ import Testing
         var standing = StandingRecord()
         standing.state = .invalid
         standing.reason = "key_rejected"
-        harness.store.state.withLock { $0.keys[0].standing = standing }
+        harness.store.peek { $0.keys[0].standing = standing }
         // As after a restart: another process reads what was written down.
         let restarted = try await AdminHarness(restarting: harness)
         let before = await restarted.call("GET", "/admin/keys/\(key)").json
@@ -136,14 +136,14 @@ import Testing
         #expect(after.status == 200)
         #expect(after.json["state"].string == "active")
         #expect(after.json["state_reason"].isNull)
-        #expect(harness.store.state.withLock { $0.keys[0].standing.state } == .active)
+        #expect(harness.store.peek { $0.keys[0].standing.state } == .active)
         #expect(await restarted.call("POST", "/admin/keys/99/reset").code == "key_not_found")
     }
 
     @Test func `rests for one model stand in cooling_models`() async throws {
         let harness = try await AdminHarness()
         let key = await harness.makeKey("k", in: await harness.makeService())
-        harness.store.state.withLock {
+        harness.store.peek {
             $0.keys[0].standing.models = [.init(model: "gpt-5", until: harness.clock.now + .seconds(61), reason: "rate_limited", level: 1)]
         }
         let restarted = try await AdminHarness(restarting: harness)
@@ -165,7 +165,7 @@ import Testing
         #expect(answer.text == "key-b\nkey-a\n\(Self.canary)\n")
         #expect(harness.store.auditEntries.last?.action == "keys.export")
         #expect(harness.store.auditEntries.last?.actor == "ada")
-        harness.store.state.withLock { $0.auditFailure = .unavailable }
+        harness.store.peek { $0.auditFailure = .unavailable }
         let refused = await harness.call("GET", "/admin/proxy-configs/\(id)/keys/export")
         #expect(refused.status == 503)
         #expect(!refused.text.contains("canary"))
@@ -210,7 +210,7 @@ import Testing
         let answer = await harness.call("POST", "/admin/proxy-configs/\(id)/keys/batch", body)
         #expect(answer.status == 400)
         #expect(answer.code == code)
-        #expect(harness.store.state.withLock { $0.keys.isEmpty })
+        #expect(harness.store.peek { $0.keys.isEmpty })
     }
 
     @Test func `an empty import is one`() async throws {

@@ -36,10 +36,10 @@ import Testing
     @Test func `a write whose outcome is unknown is looked up before the next change`() async throws {
         let harness = try await AdminHarness()
         let id = await harness.makeService()
-        harness.store.state.withLock { $0.failureAfterWriting = .unavailable }
+        harness.store.peek { $0.failureAfterWriting = .unavailable }
         #expect(await harness.call("POST", "/admin/proxy-configs/\(id)/keys", #"{"key_value":"k1"}"#).status == 503)
         #expect(await harness.call("PATCH", "/admin/proxy-configs/\(id)", #"{"slug":"moved"}"#).status == 503)
-        harness.store.state.withLock { $0.failureAfterWriting = nil }
+        harness.store.peek { $0.failureAfterWriting = nil }
         #expect(await harness.call("POST", "/admin/proxy-configs/\(id)/keys", #"{"key_value":"k1"}"#).status == 409)
         #expect(await harness.call("GET", "/admin/keys/1").status == 200)
         #expect(harness.catalogue.snapshot.upstreams.keys.sorted() == ["moved"])
@@ -58,7 +58,7 @@ import Testing
         let id = await harness.makeService()
         for value in ["a", "b", "c"] { _ = await harness.makeKey(value, in: id) }
         _ = await harness.makeService(slug: "gone")
-        harness.store.state.withLock { state in
+        harness.store.peek { state in
             state.services.removeAll { $0.configuration.slug == "gone" }
             state.services[0].configuration.slug = "renamed"
             state.keys.removeAll { $0.id == KeyID(2) }
@@ -81,8 +81,8 @@ import Testing
                 group.addTask { await harness.call("PATCH", "/admin/proxy-configs/\(id)", #"{"max_wait_ms":\#(index)}"#) }
             }
         }
-        #expect(harness.store.state.withLock(\.runningMost) == 1)
-        let stored = harness.store.state.withLock { $0.services[0] }
+        #expect(harness.store.peek { $0.runningMost } == 1)
+        let stored = harness.store.peek { $0.services[0] }
         #expect(harness.catalogue.snapshot.upstreams["openai"]?.record == stored)
         #expect(try harness.administration.keys(of: ServiceID(Int64(id)), after: nil, limit: 100).count == 50)
     }
@@ -128,11 +128,11 @@ import Testing
 
     @Test func `an audit entry that cannot be written waits, and keeps its place`() async throws {
         let harness = try await AdminHarness()
-        harness.store.state.withLock { $0.auditFailure = .unavailable }
+        harness.store.peek { $0.auditFailure = .unavailable }
         let id = await harness.makeService()
         #expect(id == 1)
         #expect(await harness.administration.flushStandings() == false)
-        harness.store.state.withLock { $0.auditFailure = nil }
+        harness.store.peek { $0.auditFailure = nil }
         _ = await harness.makeKey("k", in: id)
         #expect(harness.store.auditEntries.isEmpty)
         #expect(await harness.administration.flushStandings())
@@ -185,7 +185,9 @@ import Testing
         let pool = try #require(harness.catalogue.snapshot.upstreams[slug]).pool
         switch pool.lease(model: nil, excluding: TriedKeys(), at: harness.clock.now) {
         case .granted(let lease): lease.settle(.success, model: nil, at: harness.clock.now)
-        case .resting, .allTried, .noKeys: Issue.record("no key was granted")
+        case .resting: Issue.record("the key rests")
+        case .allTried: Issue.record("the key was tried")
+        case .noKeys: Issue.record("there is no key")
         }
     }
 }

@@ -22,6 +22,10 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
 
     let state = Mutex(State())
 
+    /// Looks at, or changes, what is stored behind the API's back.
+    @discardableResult
+    func peek<Value: Sendable>(_ body: (inout State) -> Value) -> Value { state.withLock { body(&$0) } }
+
     /// Makes every call fail, or none.
     func fail(_ code: StoreError.Code?) { state.withLock { $0.failure = code } }
 
