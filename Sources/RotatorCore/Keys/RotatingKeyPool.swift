@@ -86,14 +86,14 @@ public final class RotatingKeyPool: KeyPool {
     public func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
         family.returnKeysIfDue(at: now)
         let rotation = board.rotation(for: model)
-        if let position = rotation.next(among: candidates(of: rotation, excluding: tried)),
-            rotation.fit.contains(position), let entry = board.entries[position], !entry.awaitsTrial.load(ordering: .acquiring) {
+        let chosen = rotation.next(among: candidates(of: rotation, excluding: tried))
+        if let position = chosen, rotation.fit.contains(position), let entry = board.entries[position], !entry.awaitsTrial.load(ordering: .acquiring) {
             grant(entry, at: now)
             if rotation.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
             return .granted(KeyLease(on: entry, of: self, at: now))
         }
         // No candidate, one that was overtaken by a change, or a trial to be granted once: look again where nothing moves.
-        switch family.withLock({ choose(model: model, excluding: tried, in: &$0, at: now) }) {
+        switch family.withLock({ choose(chosen, model: model, excluding: tried, in: &$0, at: now) }) {
         case .key(let entry): return .granted(KeyLease(on: entry, of: self, at: now))
         case .allTried: return .allTried
         case .resting(let until): return .resting(until: until)
@@ -145,13 +145,17 @@ public final class RotatingKeyPool: KeyPool {
     }
 
     /// The same decision under the lock, where it is exact.
-    private func choose(model: String?, excluding tried: TriedKeys, in state: inout KeyFamily.State, at now: Moment) -> Choice {
+    ///
+    /// `chosen` is the strategy's choice of a moment ago: a key whose turn it is must not lose it because its trial is granted here, else it
+    /// never gets one where every other turn is another's.
+    private func choose(_ chosen: Int?, model: String?, excluding tried: TriedKeys, in state: inout KeyFamily.State, at now: Moment) -> Choice {
         if board.members.isEmpty { return .noKeys }
         family.returnKeys(in: &state, at: now)
         let rotation = board.rotation(for: model)
         let candidates = candidates(of: rotation, excluding: tried)
         // A strategy that finds nobody where there is somebody, or names a key that may not be used, is not obeyed.
-        var position = rotation.next(among: candidates)
+        var position = chosen
+        if position.map({ !candidates.contains($0) }) ?? true { position = rotation.next(among: candidates) }
         if let choice = position, !candidates.contains(choice) { position = nil }
         if let position = position ?? candidates.first(from: rotation.cursor.position + 1), let entry = board.entries[position] {
             grant(entry, at: now)

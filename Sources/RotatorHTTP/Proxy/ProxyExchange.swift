@@ -833,14 +833,16 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .passOn:
             guard let answer = current ?? last else { return }
             commit(answer, isFinal: false)
-        case .passOnLast(let isFinal):
+        case .passOnLast(let told):
+            let isFinal = told || !hasUntriedKey
             guard let answer = last else { return answer(with: ProxyError(.upstreamUnreachable, "No answer came from the upstream.")) }
             last = nil
             commit(answer, isFinal: isFinal)
         case .tryNext(let pause):
             phase = .pausing
             if pause <= .zero { choose() } else { setDeadline(worker.reactor.now + pause) }
-        case .fail(let code, let isFinal):
+        case .fail(let code, let told):
+            let isFinal = told || !hasUntriedKey
             let attempts = machine.attempts
             let message = switch code {
             case .upstreamTimeout: "The upstream gave no answer in time (\(attempts) attempts)."
@@ -848,6 +850,20 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             default: "The upstream could not be reached (\(attempts) attempts)."
             }
             answer(with: ProxyError(code, message), isFinal: isFinal)
+        }
+    }
+
+    /// Whether a key could have been spent on another attempt: where none could, it is not the replay rule alone that ends them.
+    private var hasUntriedKey: Bool {
+        guard let runtime else { return false }
+        let now = worker.reactor.now
+        switch runtime.upstream.pool.lease(model: facts.model, excluding: tried, at: now) {
+        case .granted(let granted):
+            granted.settle(.abandoned, model: facts.model, at: now)
+            return true
+        case .resting: return false
+        case .allTried: return false
+        case .noKeys: return false
         }
     }
 

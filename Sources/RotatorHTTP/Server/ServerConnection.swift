@@ -387,7 +387,13 @@ final class ServerConnection: Pollable, DeadlineTarget {
         let held = head.bytes.count
         let step: HeadParser.Step
         if held == 0 {
-            step = try parser.advance(over: bytes, head: head)
+            do throws(HTTPFault) {
+                step = try parser.advance(over: bytes, head: head)
+            } catch {
+                // What was parsed so far points into these octets, and the refusal reads it.
+                head.bytes.append(bytes)
+                throw error
+            }
         } else {
             head.bytes.append(bytes)
             step = try parser.advance(over: head.bytes.view, head: head)

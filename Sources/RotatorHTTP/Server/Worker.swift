@@ -98,6 +98,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
             return LocalExchange(request: request, connection: connection, error: ProxyError(.methodNotAllowed, "\(method.string) is not served here."))
         }
         guard let (path, query) = Worker.splitTarget(request) else {
+            connection.closeAfterResponse()
             return LocalExchange(request: request, connection: connection, error: ProxyError(.badRequest, "The request target is neither a path nor an http URL."))
         }
         let view = request.bytes.view[path]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a fake provider and a server for each file, and a maker of further servers for tests that need their own."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator
+
+import pytest
+from harness import FakeProvider, Rotator, server_binary
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.option.collectonly:
+        return
+    try:
+        server_binary()
+    except FileNotFoundError as error:
+        pytest.exit(str(error), returncode=4)
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[FakeProvider]:
+    made = FakeProvider()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def fake(provider: FakeProvider) -> FakeProvider:
+    """The file's fake provider, with everything forgotten."""
+    provider.reset()
+    return provider
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotator]:
+    made = Rotator(tmp_path_factory.mktemp("server"))
+    yield made
+    crashed = made.process.poll()
+    made.stop()
+    assert crashed is None, f"the server ended by itself with {crashed}:\n{made.log[-4000:]}"
+
+
+@pytest.fixture(autouse=True)
+def nobody_crashed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A server that died fails the test that killed it, and lives again for the next one."""
+    yield
+    for name in ("server", "wide", "hasty", "trusting"):
+        one = request.node.funcargs.get(name)
+        if isinstance(one, Rotator) and one.process.poll() not in (None, 0):
+            end, log = one.process.poll(), one.log[-3000:]
+            one.start()
+            pytest.fail(f"the server ended by itself with {end}:\n{log}")
+
+
+@pytest.fixture
+def launch(tmp_path) -> Iterator[Callable[..., Rotator]]:
+    """Starts a server of the test's own: `launch(LOG_LEVEL="trace")`."""
+    made: list[Rotator] = []
+
+    def start(*arguments: str, directory=None, wait: bool = True, keep_defaults: bool = True, **environment: str | None) -> Rotator:
+        one = Rotator(directory or tmp_path / f"server{len(made)}", wait, arguments, keep_defaults, **environment)
+        made.append(one)
+        return one
+
+    yield start
+    for one in made:
+        one.kill()
