@@ -41,7 +41,7 @@ public struct EventStreamFramer: Sendable {
     public init(eventOctetsMax: Int = 256 * 1024) { self.eventOctetsMax = eventOctetsMax }
 
     /// Takes the next octets of the stream and reports each event that they complete, in order, beside the octets in which its parts lie:
-    /// `bytes` itself, or the framer's buffer.
+    /// `bytes` itself, or the framer's buffer. When `onEvent` throws, what stands behind its event is not looked at.
     public mutating func feed<E: Error>(_ bytes: RawSpan, onEvent: (EventStreamEvent, RawSpan) throws(E) -> Void) throws(E) {
         var eventStart = 0
         var index = 0

@@ -88,7 +88,7 @@ extension RawSpan {
                 if depth == 0 { return index }
             default:
                 index += 1
-                // Long runs of numbers (token arrays): on to the next word that holds a quote or a bracket. Bit 20 maps `[` on `{` and
+                // Long runs of numbers (token arrays): on to the next word that holds a quote or a bracket. Bit 0x20 maps `[` on `{` and
                 // `]` on `}`; what else it maps on them is looked at again by the switch.
                 while index + 8 <= count {
                     let folded = word(index) | 0x2020_2020_2020_2020

@@ -58,8 +58,23 @@ extension UnsafeBufferPointer<UInt8> {
     }
 
     fileprivate func contains(_ folded: [UInt8]) -> Bool {
+        guard let first = folded.first else { return true }
+        let last = count - folded.count
+        let octets = UnsafeRawBufferPointer(self)
+        // Bit 0x20 makes letters lower-case, and other octets look like one here and there: those are compared in vain, no more.
+        let pattern = UInt64(first | 0x20) &* Lanes.ones
         var start = 0
-        while start + folded.count <= count {
+        while start <= last {
+            if start + 8 <= count {
+                let word = unsafe UInt64(littleEndian: octets.loadUnaligned(fromByteOffset: start, as: UInt64.self))
+                let hits = Lanes.zeros((word | 0x2020_2020_2020_2020) ^ pattern)
+                guard hits != 0 else {
+                    start += 8
+                    continue
+                }
+                start += hits.trailingZeroBitCount / 8
+                guard start <= last else { return false }
+            }
             if unsafe matches(folded, at: start) { return true }
             start += 1
         }

@@ -54,6 +54,8 @@ struct FormParts {
                 let end = delimiterStart(in: body, from: lineEnd - 1)
             else { break }
             index = end + delimiter.count
+            // Anything but white space behind a delimiter makes it part of a longer word.
+            guard (start..<lineEnd).allSatisfy({ [0x20, 0x09, 0x0D].contains(body.octet($0)) }) else { continue }
             if let headEnd = headEnd(in: body, from: lineEnd + 1, to: end) {
                 return Part(head: lineEnd + 1..<headEnd, value: min(headEnd + 4, end)..<end)
             }

@@ -17,6 +17,9 @@ struct Evidence {
     /// Where providers put their words for people.
     private static let words: [JSONPointer] = ["/error/message", "/message", "/error", "/detail", "/detail/message", "/msg"]
     private static let textOctetsMax = 4096
+    private static let retryAfter: FoldedText = "retry-after"
+    private static let retryAfterMilliseconds: FoldedText = "retry-after-ms"
+    private static let contentEncoding: FoldedText = "content-encoding"
 
     init(_ answer: UpstreamAnswer) { self.answer = answer }
 
@@ -39,8 +42,8 @@ struct Evidence {
             let time: Moment? =
                 switch source {
                 case .retryAfter:
-                    value(of: "retry-after-ms").flatMap { ProviderTime.retryAfterMilliseconds($0, at: now) }
-                        ?? value(of: "retry-after").flatMap { ProviderTime.retryAfter($0, at: now) }
+                    value(of: Evidence.retryAfterMilliseconds).flatMap { ProviderTime.retryAfterMilliseconds($0, at: now) }
+                        ?? value(of: Evidence.retryAfter).flatMap { ProviderTime.retryAfter($0, at: now) }
                 case .resetFields: ResetFields.time(in: answer.fields, at: now)
                 case .field(let name): value(of: name).flatMap { ProviderTime.reset($0, at: now) }
                 case .json(let pointer): text(at: pointer).flatMap { ProviderTime.reset($0, at: now) }
@@ -60,7 +63,7 @@ struct Evidence {
     private var body: Body {
         mutating get {
             if let decoded { return decoded }
-            let octets = Inflater.decode(answer.bodyPrefix, contentEncoding: value(of: "content-encoding")) ?? []
+            let octets = Inflater.decode(answer.bodyPrefix, contentEncoding: value(of: Evidence.contentEncoding)) ?? []
             let body = Body(octets: octets, document: Evidence.document(in: unsafe octets.span.bytes))
             decoded = body
             return body

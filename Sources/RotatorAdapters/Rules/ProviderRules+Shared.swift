@@ -41,7 +41,11 @@ extension ProviderRules {
         ProviderRule([400, 402, 403, 429], .json(codes, .equals(moneyCodes)), means: .exhausted(until: .unsaid), "insufficient_quota"),
         ProviderRule(429, .body(contains: ["insufficient_quota", "billing_hard_limit_reached"]), means: .exhausted(until: .unsaid), "insufficient_quota"),
         ProviderRule(
-            [403, 429], .says(["credit balance is too low", "insufficient balance", "balance is insufficient", "insufficient credit", "out of credits", "used all available credits", "monthly spending limit"]),
+            [403, 429],
+            .says([
+                "credit balance is too low", "insufficient balance", "balance is insufficient", "insufficient credit", "out of credits", "used all available credits",
+                "monthly spending limit",
+            ]),
             means: .exhausted(until: .unsaid), "insufficient_credit"),
         ProviderRule([400, 401, 403, 429], .json(codes, .equals(suspensionCodes)), means: .keyRejected, "account_suspended"),
         ProviderRule([401, 403, 429], .says(suspensionWords), means: .keyRejected, "account_suspended"),

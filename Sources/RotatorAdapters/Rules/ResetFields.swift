@@ -9,6 +9,9 @@ internal import RotatorCore
 /// GitHub), `ratelimitbysize-reset` (Mistral), `x-rate-limit-reset` (X), `RateLimit-Reset` (draft-ietf-httpapi-ratelimit-headers-06), and `RateLimit`
 /// (version 07 and later).
 enum ResetFields {
+    private static let whole: FoldedText = "ratelimit"
+    private static let hyphenated: FoldedText = "rate-limit"
+
     /// The latest reset among kinds of which nothing remains, else the earliest of all.
     static func time(in fields: HeaderFields, at now: Moment) -> Moment? {
         var earliest: Moment?
@@ -17,8 +20,8 @@ enum ResetFields {
             earliest = min(earliest ?? time, time)
             if isSpent { latestSpent = max(latestSpent ?? time, time) }
         }
-        for field in fields.lines where field.name.contains("ratelimit" as FoldedText) || field.name.contains("rate-limit" as FoldedText) {
-            if field.name.equals("ratelimit") {
+        for field in fields.lines where field.name.contains(whole) || field.name.contains(hyphenated) {
+            if field.name.equals(whole) {
                 for limit in structuredLimits(field.value, at: now) { consider(limit.time, isSpent: limit.isSpent) }
             } else if let partner = remainingName(forReset: field.name), let time = ProviderTime.reset(field.value, at: now) {
                 let remaining = fields.lines.first { $0.name.equals(partner) }?.value

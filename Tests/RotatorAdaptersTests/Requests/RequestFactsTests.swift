@@ -186,7 +186,7 @@ internal import Testing
                             let damagedType = String(decoding: random.damaged(Array(type.utf8)), as: UTF8.self)
                             for type in [type, damagedType] {
                                 let facts = unsafe AdapterRegistry.builtIn[format].facts(path: damagedPath.span.bytes, contentType: type, body: damagedBody.span.bytes)
-                                for credential in facts.bodyCredentials { #expect(damagedBody.indices.contains(credential.removal.upperBound - 1)) }
+                                for credential in facts.bodyCredentials where credential.removal.upperBound > damagedBody.count { Issue.record("\(damagedBody)") }
                             }
                         }
                     }

@@ -28,7 +28,7 @@ internal import Testing
         let octets = Array(recorded.body.utf8)
         for end in stride(from: 0, through: octets.count, by: 3) {
             let outcome = adapter.outcome(of: UpstreamAnswer(status: recorded.status, fields: recorded.fields, bodyPrefix: Array(octets[..<end])), at: .recorded)
-            #expect(outcome != .abandoned)
+            if outcome == .abandoned { Issue.record("cut at \(end)") }
         }
     }
 
@@ -40,7 +40,7 @@ internal import Testing
             var answer = recorded.answer
             answer.bodyPrefix = random.damaged(answer.bodyPrefix)
             answer.fields.lines = answer.fields.lines.map { HeaderField($0.name, String(decoding: random.damaged(Array($0.value.utf8)), as: UTF8.self)) }
-            #expect(adapter.outcome(of: answer, at: .recorded) != .abandoned)
+            if adapter.outcome(of: answer, at: .recorded) == .abandoned { Issue.record("\(answer)") }
         }
     }
 }

@@ -60,7 +60,10 @@ internal import Testing
         var previous = CivilDate(daysSinceEpoch: -1)
         for days in 0..<146_097 {
             let date = CivilDate(daysSinceEpoch: days)
-            #expect(date.daysSinceEpoch == days && date != previous && CivilDate(year: date.year, month: date.month, day: date.day) == date)
+            // One expectation for each day would take seconds.
+            if date.daysSinceEpoch != days || date == previous || CivilDate(year: date.year, month: date.month, day: date.day) != date {
+                Issue.record("day \(days) is \(date)")
+            }
             previous = date
         }
     }
@@ -73,7 +76,7 @@ internal import Testing
                 let text = String(decoding: random.damaged(Array(seed.utf8)), as: UTF8.self)
                 for now in [Moment.recorded, .distantPast, .distantFuture] {
                     for time in [ProviderTime.reset(text, at: now), ProviderTime.retryAfter(text, at: now), ProviderTime.retryAfterMilliseconds(text, at: now)] {
-                        #expect(time.map { $0 >= now && $0 <= now + ProviderTime.restMax } ?? true)
+                        if let time, time < now || time > now + ProviderTime.restMax { Issue.record("\(text) is \(time)") }
                     }
                 }
             }
