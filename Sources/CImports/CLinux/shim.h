@@ -3,6 +3,7 @@
 #define ROTATOR_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>

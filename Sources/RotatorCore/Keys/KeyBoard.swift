@@ -7,6 +7,9 @@ internal import Synchronization
     let fit: PositionSet
     let cursor: RotationCursor
     let strategy: any RotationStrategy
+    /// Asked for once: the strategy's own answer costs a copy of its box.
+    let observesInFlight: Bool
+    private let isRoundRobin: Bool
     // Guarded by the family's lock: the answer to "when is the first back", and the change for which it was worked out.
     nonisolated(unsafe) var firstReturn: (change: Int, until: Moment?) = (-1, nil)
 
@@ -14,6 +17,13 @@ internal import Synchronization
         fit = PositionSet(capacity: capacity)
         self.cursor = cursor
         self.strategy = strategy
+        observesInFlight = strategy.observesInFlight
+        isRoundRobin = strategy is RoundRobin
+    }
+
+    /// The strategy's choice; the default one is asked without a detour through its box.
+    func next(among candidates: borrowing Candidates) -> Int? {
+        isRoundRobin ? RoundRobin().next(among: candidates) : strategy.next(among: candidates)
     }
 
     /// Makes `entry` a candidate, or no longer one. Under the family's lock.
@@ -146,7 +156,7 @@ internal import Synchronization
         if let present = unsafe modelRotations[slot].load() {
             own = present
             // Nobody told it of attempts while it stood idle: let every key join anew.
-            if own.strategy.observesInFlight { for entry in members { own.set(entry, isCandidate: false) } }
+            if own.observesInFlight { for entry in members { own.set(entry, isCandidate: false) } }
             for entry in members { set(entry, in: own, slot: slot) }
         } else {
             own = KeyRotation(capacity: entries.count, cursor: cursor, strategy: rotation.strategy.copy())

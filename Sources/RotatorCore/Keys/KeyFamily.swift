@@ -104,7 +104,7 @@ final class KeyFamily: Sendable {
     /// Tells strategies that want to know how many attempts are under way with a key.
     func inFlightChanged(_ entry: KeyEntry, in state: State) {
         let count = entry.inFlight.load(ordering: .relaxed)
-        for board in state.boards where board.rotation.strategy.observesInFlight && board.contains(entry) {
+        for board in state.boards where board.rotation.observesInFlight && board.contains(entry) {
             board.inFlightChanged(entry, to: count)
         }
     }

@@ -47,8 +47,6 @@ public final class RotatingKeyPool: KeyPool {
             Self.enterBoard(
                 of: entries, newcomers: entries, strategy: strategy, continuing: nil, in: family, state: &state, at: now)
         }
-        // What was just read needs no writing down.
-        for entry in entries { entry.isUnrecorded.store(false, ordering: .relaxed) }
         family.hasUnrecorded.store(false, ordering: .relaxed)
         self.service = service
         self.kind = kind
@@ -88,10 +86,10 @@ public final class RotatingKeyPool: KeyPool {
     public func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
         family.returnKeysIfDue(at: now)
         let rotation = board.rotation(for: model)
-        if let position = rotation.strategy.next(among: candidates(of: rotation, excluding: tried)),
+        if let position = rotation.next(among: candidates(of: rotation, excluding: tried)),
             rotation.fit.contains(position), let entry = board.entries[position], !entry.awaitsTrial.load(ordering: .acquiring) {
             grant(entry, at: now)
-            if rotation.strategy.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
+            if rotation.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
             return .granted(KeyLease(on: entry, of: self, at: now))
         }
         // No candidate, one that was overtaken by a change, or a trial to be granted once: look again where nothing moves.
@@ -120,7 +118,7 @@ public final class RotatingKeyPool: KeyPool {
             learn(entry, outcome, model: model, grantedAt: grantedAt, at: now)
         }
         markUnrecorded(entry)
-        if board.rotation.strategy.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
+        if board.rotation.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
     }
 
     public func nextAvailability(model: String?, at now: Moment) -> Moment? {
@@ -138,7 +136,7 @@ public final class RotatingKeyPool: KeyPool {
     }
 
     private func candidates(of rotation: KeyRotation, excluding tried: TriedKeys) -> Candidates {
-        Candidates(fit: rotation.fit, sharedCursor: rotation.cursor, entries: board.entries, tried: tried)
+        Candidates(rotation: rotation, board: board, tried: tried.count > 0 ? tried : nil)
     }
 
     private func grant(_ entry: KeyEntry, at now: Moment) {
@@ -153,7 +151,7 @@ public final class RotatingKeyPool: KeyPool {
         let rotation = board.rotation(for: model)
         let candidates = candidates(of: rotation, excluding: tried)
         // A strategy that finds nobody where there is somebody, or names a key that may not be used, is not obeyed.
-        var position = rotation.strategy.next(among: candidates)
+        var position = rotation.next(among: candidates)
         if let choice = position, !candidates.contains(choice) { position = nil }
         if let position = position ?? candidates.first(from: rotation.cursor.position + 1), let entry = board.entries[position] {
             grant(entry, at: now)
@@ -169,7 +167,8 @@ public final class RotatingKeyPool: KeyPool {
 
     /// When the first key may be used for `model`; worked out once for each change of standing.
     private func firstReturn(to rotation: KeyRotation, model: String?, in state: KeyFamily.State, at now: Moment) -> Moment? {
-        if let known = unsafe rotation.firstReturn.until, unsafe rotation.firstReturn.change == state.change, known > now { return known }
+        let known = unsafe rotation.firstReturn
+        if known.change == state.change, known.until.map({ $0 > now }) ?? true { return known.until }
         var first: Moment?
         for entry in board.members {
             if let moment = unsafe entry.standing.returnsAt(model: model, now: now) { first = min(first ?? moment, moment) }
@@ -252,7 +251,11 @@ public final class RotatingKeyPool: KeyPool {
         of members: ContiguousArray<KeyEntry>, newcomers: ContiguousArray<KeyEntry>, strategy: any RotationStrategy,
         continuing predecessor: KeyBoard?, in family: KeyFamily, state: inout KeyFamily.State, at now: Moment
     ) -> KeyBoard {
-        for entry in newcomers { family.refresh(entry, in: &state, at: now) }
+        for entry in newcomers {
+            family.refresh(entry, in: &state, at: now)
+            // What was just read needs no writing down.
+            entry.isUnrecorded.store(false, ordering: .relaxed)
+        }
         let board = KeyBoard(members: members, cursor: family.cursor, strategy: strategy)
         family.enter(board, continuing: predecessor, in: &state)
         return board

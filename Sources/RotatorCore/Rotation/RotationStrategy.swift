@@ -37,39 +37,40 @@ extension RotationStrategy {
 
 /// The keys among which a strategy chooses, by position, and the pool's cursor. Reading it takes no lock.
 public struct Candidates: ~Copyable {
-    let fit: PositionSet
-    let sharedCursor: RotationCursor
-    let entries: ContiguousArray<KeyEntry?>
-    let tried: TriedKeys
+    let rotation: KeyRotation
+    let board: KeyBoard
+    /// Nil when the request has tried none.
+    let tried: TriedKeys?
 
     /// Positions are 0 ..< positionCount.
-    public var positionCount: Int { fit.capacity }
+    public var positionCount: Int { rotation.fit.capacity }
 
     /// Where the last choice of a strategy that uses the cursor stands; -1 before the first. All threads share it.
-    public var cursor: Int { sharedCursor.position }
+    public var cursor: Int { rotation.cursor.position }
 
     /// Moves the cursor; false when another thread was faster, and the choice must be made again.
-    public func moveCursor(from old: Int, to new: Int) -> Bool { sharedCursor.move(from: old, to: new) }
+    public func moveCursor(from old: Int, to new: Int) -> Bool { rotation.cursor.move(from: old, to: new) }
 
     /// Whether the key at `position` may be used now and has not been tried by this request.
-    public func contains(_ position: Int) -> Bool { fit.contains(position) && !isTried(position) }
+    public func contains(_ position: Int) -> Bool { rotation.fit.contains(position) && !isTried(position) }
 
     /// The first candidate at or after `position`, going on from 0 after the last position; nil when there is none.
     ///
     /// - Parameter includingTried: whether keys count that this request has tried.
     public func first(from position: Int, includingTried: Bool = false) -> Int? {
+        guard let tried, !includingTried else { return rotation.fit.first(from: position) }
         var start = position
         // Of any count + 1 neighbours at least one is untried, or the search has come round.
         for _ in 0...tried.count {
-            guard let found = fit.first(from: start) else { return nil }
-            if includingTried || !isTried(found) { return found }
+            guard let found = rotation.fit.first(from: start) else { return nil }
+            if !isTried(found) { return found }
             start = found + 1
         }
         return nil
     }
 
     private func isTried(_ position: Int) -> Bool {
-        guard tried.count > 0, let entry = entries[position] else { return false }
+        guard let tried, let entry = board.entries[position] else { return false }
         return tried.contains(entry.id)
     }
 }

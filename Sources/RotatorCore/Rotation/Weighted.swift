@@ -52,7 +52,7 @@ public final class Weighted: RotationStrategy {
 
     private struct State: Sendable {
         /// Turns moved from `waiting` to `ready` in one call at most, so that no single grant pays for a whole cycle of a huge pool.
-        static let promotionsMax = 256
+        static let promotionsMax = 64
 
         /// The present: grants made in this cycle, of as many as the weights add up to.
         var present = Instant(cycle: 0, numerator: 0, denominator: 0)

@@ -13,14 +13,10 @@ extension AdminAPI {
             }
             state = known
         }
-        let sought = query["q"].flatMap { $0.isEmpty ? nil : $0.lowercased() }
+        let search = KeySearch(state: state, text: query["q"] ?? "")
         let keys: [KeyView]
         do {
-            keys = try administration.keys(of: service, after: after, limit: limit + 1) { key in
-                if let state, key.state != state { return false }
-                guard let sought else { return true }
-                return String(key.id.rawValue) == sought || key.masked.lowercased().contains(sought) || key.name.lowercased().contains(sought)
-            }
+            keys = try administration.keys(of: service, after: after, limit: limit + 1, where: search.matches)
         } catch {
             throw AdminProblem(error)
         }

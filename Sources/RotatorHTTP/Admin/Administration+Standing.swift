@@ -16,6 +16,7 @@ extension Administration {
             try? await Task.sleep(for: pause)
             if Task.isCancelled { break }
             let isWritten = await flushStandings()
+            await settleDoubt()
             if isWritten {
                 if isFailing { logger.notice("standings are written down again") }
                 pause = Self.standingInterval
@@ -26,6 +27,13 @@ extension Administration {
             isFailing = !isWritten
         }
         await flushStandings()
+    }
+
+    /// Reads the store again after a write whose outcome is unknown, so that memory does not wait for the next change to learn of it.
+    private func settleDoubt() async {
+        guard state.withLock(\.isInDoubt) else { return }
+        // A store that is still away leaves the doubt, and this is tried again in the next round.
+        try? await load()
     }
 
     private static var standingInterval: Duration { .milliseconds(250) }

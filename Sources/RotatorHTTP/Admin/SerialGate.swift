@@ -37,6 +37,9 @@ final class SerialGate: Sendable {
         }
     }
 
+    /// How many wait.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+
     /// Lets the next one in.
     func leave() {
         let next = state.withLock { state -> CheckedContinuation<Void, Never>? in

@@ -146,7 +146,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
             // Put aside with an unread answer: its reader will look for itself.
             if isParked { return }
             // Idle: whatever comes now was asked for by nobody. Readiness to send is no news.
-            if mask & (Readiness.input | Readiness.peerClosed | Readiness.broken) != 0 {
+            if mask & (Readiness.peerClosed | Readiness.broken) != 0 || mask & Readiness.input != 0 && !hasOnlyRecords {
                 origin.drop(self)
                 close()
             }
@@ -155,7 +155,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         if mask & (Readiness.peerClosed | Readiness.broken) != 0 { hasPeerClosed = true }
         if mask & (Readiness.output | Readiness.broken) != 0 {
             isWritable = true
-            user.upstreamWritable(self)
+            if flushStage() { user.upstreamWritable(self) }
         }
         if mask & (Readiness.input | Readiness.peerClosed | Readiness.broken) != 0 {
             isReadable = true
@@ -181,9 +181,53 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     }
 
     @inline(__always) func send(_ bytes: ByteView) -> TransferResult {
-        let result = tls.map { $0.send(bytes) } ?? Syscall.send(fd, bytes)
+        if tls != nil { return sendRecords(bytes) }
+        let result = Syscall.send(fd, bytes)
         if result == .wouldBlock { isWritable = false }
         return result
+    }
+
+    // MARK: TLS
+
+    // OpenSSL wants a write that could not be finished to be repeated from the same address: what is handed to it waits here until it is gone.
+    private var stage: ByteBuffer?
+    private static let stageSize = 16_384
+
+    private func sendRecords(_ bytes: ByteView) -> TransferResult {
+        guard flushStage() else { return isClosedForSending ? .failed(EPIPE) : .wouldBlock }
+        let stage = self.stage ?? ByteBuffer(capacity: UpstreamConnection.stageSize)
+        self.stage = stage
+        let run = bytes[0..<min(bytes.count, UpstreamConnection.stageSize)]
+        stage.append(run)
+        _ = flushStage()
+        if isClosedForSending { return .failed(EPIPE) }
+        return .moved(run.count)
+    }
+
+    private var isClosedForSending = false
+
+    /// Whether nothing is left of an earlier write.
+    private func flushStage() -> Bool {
+        guard let tls, let stage, !stage.isEmpty else { return !isClosedForSending }
+        while !stage.isEmpty {
+            switch tls.send(stage.view) {
+            case .moved(let count): stage.consume(count)
+            case .wouldBlock, .ended:
+                isWritable = false
+                return false
+            case .failed:
+                isClosedForSending = true
+                return true
+            }
+        }
+        return true
+    }
+
+    /// Whether what came on an idle TLS connection were records without octets for us, such as session tickets (RFC 8446 §4.6.1).
+    private var hasOnlyRecords: Bool {
+        guard let tls else { return false }
+        var octet: UInt8 = 0
+        return unsafe withUnsafeMutableBytes(of: &octet) { unsafe tls.receive(into: $0.baseAddress!, count: 1) } == .wouldBlock
     }
 
     /// Sends two runs, together where the transport can.
@@ -213,6 +257,12 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     /// Ends the use; the connection waits for the next.
     func release() {
         user = nil
+        // TLS: octets that libcurl has decrypted already make no readiness.
+        if tls != nil, stage.map({ !$0.isEmpty }) ?? false || !hasOnlyRecords {
+            close()
+            return
+        }
+        stage = nil
         idleSince = reactor.now
         reactor.deadlines.set(deadline, to: reactor.now + UpstreamConnection.idleTimeout)
         origin.keep(self)

@@ -43,6 +43,9 @@ enum Readiness {
     /// Where sockets are read into; used between a read and the end of its handling, never across events.
     let scratch: UnsafeMutableRawPointer
     static let scratchCapacity = 65_536
+    /// Octets before and after ``scratch`` in which a chunk's frame can be written around what was read.
+    static let scratchMargin = 64
+    private let scratchStart: UnsafeMutableRawPointer
 
     private let epoll: Int32
     private let wakeup: Int32
@@ -62,7 +65,8 @@ enum Readiness {
         guard epoll >= 0 else { throw SystemError(call: "epoll_create1", code: errno) }
         wakeup = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         guard wakeup >= 0 else { throw SystemError(call: "eventfd", code: errno) }
-        unsafe scratch = .allocate(byteCount: Reactor.scratchCapacity, alignment: 64)
+        unsafe scratchStart = .allocate(byteCount: Reactor.scratchCapacity + 2 * Reactor.scratchMargin, alignment: 64)
+        unsafe scratch = scratchStart + Reactor.scratchMargin
         unsafe events = .allocate(byteCount: Int(rotator_epoll_event_size) * Reactor.batch, alignment: 16)
         // The wakeup's data is beyond every slot.
         guard rotator_epoll_ctl(epoll, EPOLL_CTL_ADD, wakeup, Readiness.input | Readiness.edge, .max) == 0 else {
@@ -73,7 +77,7 @@ enum Readiness {
     deinit {
         Syscall.close(epoll)
         Syscall.close(wakeup)
-        unsafe scratch.deallocate()
+        unsafe scratchStart.deallocate()
         unsafe events.deallocate()
     }
 

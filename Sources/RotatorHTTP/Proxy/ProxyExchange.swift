@@ -94,6 +94,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     // Response
     private var delimiting = Delimiting.none
+    private var batch = ChunkBatch()
     private var isPaused = false
     private var firstByteAt: Moment?
     private var status = 0
@@ -179,7 +180,11 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         let adapter = runtime.upstream.adapter
         if isLLM, hasBody {
-            needsWholeBody = adapter.readsCredentialFromBody && hasJSONBody
+            // Scanned once, when it is whole, unless the path names the model and no credential can stand in the body.
+            if hasJSONBody {
+                if !adapter.readsCredentialFromBody { readFacts() }
+                needsWholeBody = adapter.readsCredentialFromBody || facts.model == nil
+            }
         }
         machine = ExchangeStateMachine(
             attemptLimit: configuration.maxAttempts ?? worker.settings.attemptLimit,
@@ -205,16 +210,17 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             if phase == .receiving { reject(error) } else { requestFailed(error) }
             return
         }
-        if phase == .relaying { return }
         let buffer = body ?? worker.reactor.buffers.take()
         body = buffer
         buffer.append(bytes)
-        if bodyDropped > 0 || bodyReceived > worker.settings.replayBytesMax, phase != .receiving { dropSentBody() }
-        if phase == .awaitingHead || phase == .judging {
-            pump()
-            if let body, bodyDropped > 0 || bodyReceived > worker.settings.replayBytesMax, body.count - (bodySent - bodyDropped) > 4 * ServerConnection.backlogLimit { connection?.pauseBody() }
-        }
+        if phase == .receiving { return }
+        pump()
+        // Beyond what is kept for another attempt, the client is held back to the upstream's pace.
+        if bodyReceived > worker.settings.replayBytesMax, unsentOctets > 4 * ServerConnection.backlogLimit { connection?.pauseBody() }
     }
+
+    /// How many octets of the request body are held and not yet sent in this attempt.
+    private var unsentOctets: Int { (body?.count ?? 0) - (bodySent - bodyDropped) }
 
     override func bodyEnded() {
         isBodyWhole = true
@@ -223,7 +229,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             answer(with: earlyError)
         } else if phase == .receiving {
             begin()
-        } else if phase == .awaitingHead || phase == .judging {
+        } else {
             pump()
         }
     }
@@ -236,7 +242,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         guard !needsWholeBody, isAuthenticated else { return }
         // The model decides which keys may be chosen: as much as is kept for a replay may be waited for.
         if isLLM, bodyReceived <= worker.settings.replayBytesMax {
-            readFacts()
+            if !hasFacts { readFacts() }
             if facts.model == nil { return }
         }
         begin()
@@ -508,7 +514,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     /// Sends as much of the request as there is and the upstream takes.
     private func pump() {
-        guard let upstream, let head = toUpstream, phase == .awaitingHead || phase == .judging, !hasSentRequest else { return }
+        guard let upstream, let head = toUpstream, !hasSentRequest else { return }
         while upstream.isWritable {
             let held = body?.count ?? 0
             let available = held - (bodySent - bodyDropped)
@@ -620,6 +626,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         guard connection === upstream else { return }
         consumeBody(bytes)
+        if !batch.isEmpty { flushBatch() }
     }
 
     /// Nil when the head isn't whole, or the attempt is over.
@@ -652,7 +659,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
                         worker.give(head)
                         continue
                     }
-                    headArrived(head)
+                    headArrived(head, hasSurplus: !bytes.isEmpty)
                     return bytes
                 }
             } catch {
@@ -663,7 +670,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
     }
 
-    private func headArrived(_ head: MessageHead) {
+    private func headArrived(_ head: MessageHead, hasSurplus: Bool) {
         guard let upstream, let keyID = lease?.key.id else { return }
         let answer = Answer(head: head, keyID: keyID)
         answer.connection = upstream
@@ -678,14 +685,18 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             answer.decoder = .untilClose
         }
         current = answer
+        if answer.decoder.isFinished {
+            answer.isWhole = true
+            releaseUpstream(of: answer, isReusable: !hasSurplus)
+        }
         if head.status < 400 || head.status == 501 || head.status == 505 {
             commit(answer, isFinal: false)
             return
         }
         phase = .judging
         answer.body = worker.reactor.buffers.take()
-        setDeadline(min(worker.reactor.now + .seconds(2), totalDeadline))
-        if answer.decoder.isFinished { judge() }
+        setDeadline(worker.reactor.now + .seconds(2))
+        if answer.isWhole { judge() }
     }
 
     private func consumeBody(_ bytes: ByteView) {
@@ -703,7 +714,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
                         answer.body?.append(run)
                     }
                     // Known at once where the length tells; the next octets belong to nobody.
-                    if answer.decoder.isFinished, bytes.isEmpty || !answer.head.isChunked {
+                    if answer.decoder.isFinished {
                         answerWhole(surplus: bytes)
                         return
                     }
@@ -881,12 +892,11 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             self.body = nil
         }
         if let held = answer.body {
-            if !held.isEmpty { relay(held.view) }
+            relayHeld(held.view)
             worker.reactor.buffers.give(held)
             answer.body = nil
         }
-        if answer.isWhole || answer.decoder.isFinished, !answer.head.isChunked || answer.isWhole {
-            if answer.connection != nil { releaseUpstream(of: answer, isReusable: true) }
+        if answer.isWhole {
             finishRelay()
             return
         }
@@ -957,7 +967,6 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             out.append("Transfer-Encoding: chunked\r\n")
         }
         appendOwnFields(to: out, keyID: answer.keyID, closes: connection.mustClose || delimiting == .close)
-        if delimiting == .close { connection.closeAfterResponse() }
         out.append("\r\n")
     }
 
@@ -985,6 +994,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         out.append("\r\n")
         if closes {
+            connection?.closeAfterResponse()
             out.append("Connection: close\r\n")
         } else if request.minorVersion == 0 {
             out.append("Connection: keep-alive\r\n")
@@ -1007,18 +1017,37 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         switch delimiting {
         case .none: break
         case .length, .close: connection.write(bytes)
-        case .chunked:
+        case .chunked: batch.add(bytes)
+        }
+    }
+
+    /// Sends what one read brought as one chunk.
+    @inline(__always) private func flushBatch(isLast: Bool = false) {
+        guard !batch.isEmpty else {
+            if isLast { connection?.output.append("0\r\n\r\n") }
+            return
+        }
+        let framed = batch.take(isLast: isLast)
+        connection?.write(framed, isWhole: true)
+    }
+
+    /// Sends what was held back to be judged: it lies in a buffer of its own.
+    private func relayHeld(_ bytes: ByteView) {
+        guard let connection, !bytes.isEmpty else { return }
+        if delimiting == .chunked {
             let out = connection.output
             out.append(hexadecimal: bytes.count)
             out.append("\r\n")
-            connection.write(bytes)
-            connection.output.append("\r\n")
+            out.append(bytes)
+            out.append("\r\n")
+        } else if delimiting != .none {
+            connection.output.append(bytes)
         }
     }
 
     private func finishRelay() {
         guard let connection else { return }
-        if delimiting == .chunked { connection.output.append("0\r\n\r\n") }
+        if delimiting == .chunked { flushBatch(isLast: true) }
         settle(.success)
         // The exchange's own use of the head ends before the connection gives it back.
         over(status: status)
@@ -1027,6 +1056,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     /// The upstream broke off: so does the client's connection.
     private func breakRelay() {
+        flushBatch()
         settle(.success)
         cancelUpstream()
         worker.logger.info("the upstream broke off in the body", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)"])

@@ -75,6 +75,9 @@ public final class HTTPServer: Sendable {
         settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, operations: OperationsSource, localHandler: any LocalHandler, clock: SystemClock, logger: Logger
     ) throws(ServerStartError) {
         CurlLibrary.initialise()
+        // Buffers of some ten KiB come and go with each request: the heap must not be trimmed and grown again each time.
+        _ = mallopt(M_TRIM_THRESHOLD, 64 << 20)
+        _ = mallopt(M_MMAP_THRESHOLD, 1 << 20)
         self.settings = settings
         self.logger = logger
         self.operations = operations
@@ -84,8 +87,9 @@ public final class HTTPServer: Sendable {
         var listeners: [Int32] = []
         var port = settings.port
         do throws(SystemError) {
+            if port != 0 { Syscall.close(try SocketAddress.listen(host: settings.host, port: port, isShared: false)) }
             for number in 0..<max(1, settings.workerThreads) {
-                let listener = try SocketAddress.listen(host: settings.host, port: port)
+                let listener = try SocketAddress.listen(host: settings.host, port: port, isShared: true)
                 listeners.append(listener)
                 if port == 0 { port = SocketAddress.port(of: listener) }
                 let reactor = try Reactor(number: number, clock: clock)

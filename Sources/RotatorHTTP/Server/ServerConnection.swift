@@ -129,9 +129,9 @@ final class ServerConnection: Pollable, DeadlineTarget {
         worker.reactor.deferResume(of: self)
     }
 
-    /// Sends a run of the body, directly where nothing is waiting before it.
-    @inline(__always) func write(_ bytes: ByteView) {
-        guard bytes.count > 2048, isWritable, !isClosed else {
+    /// Sends a run of the body, directly where nothing is waiting before it; `isWhole` where no other run follows soon.
+    @inline(__always) func write(_ bytes: ByteView, isWhole: Bool = false) {
+        guard bytes.count > 2048 || (isWhole && backlog == 0), isWritable, !isClosed else {
             output.append(bytes)
             return
         }

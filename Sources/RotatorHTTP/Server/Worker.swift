@@ -168,9 +168,8 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         guard (upstream.record.configuration.kind == .llm) == isLLM else { return nil }
         if let runtime = runtimes[ObjectIdentifier(upstream)] { return runtime }
         guard let target = upstream.target else { return nil }
-        let proxy = settings.outboundProxies.proxy(isTLS: target.isTLS, host: target.host)
-        let key = "\(target.isTLS ? "s" : "p")\(target.authority) \(proxy ?? "")"
-        let origin = origins[key] ?? Origin(target: target, proxy: proxy)
+        let key = originKey(target)
+        let origin = origins[key] ?? Origin(target: target, proxy: proxy(for: target))
         origins[key] = origin
         let configuredSlug = upstream.record.configuration.slug
         let metrics = self.metrics[configuredSlug] ?? ServiceMetrics()
@@ -184,13 +183,19 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         snapshot = catalogue.snapshot
         let present = Set(snapshot.upstreams.values.map { ObjectIdentifier($0) })
         runtimes = runtimes.filter { present.contains($0.key) }
-        let used = Set(runtimes.values.map { ObjectIdentifier($0.origin) })
-        for (key, origin) in origins where !used.contains(ObjectIdentifier(origin)) && runtimes.count > 0 {
-            // Kept while some service may come back to it at its next request; idle ones time out by themselves.
-            _ = key
-            _ = origin
+        // Connections to where no service leads any more are given up.
+        let led = Set(snapshot.upstreams.values.compactMap { $0.target.map { originKey($0) } })
+        for (key, origin) in origins where !led.contains(key) {
+            origin.closeAll()
+            origins[key] = nil
         }
     }
+
+    private func originKey(_ target: UpstreamTarget) -> String {
+        "\(target.isTLS ? "s" : "p")\(target.authority) \(proxy(for: target) ?? "")"
+    }
+
+    private func proxy(for target: UpstreamTarget) -> String? { settings.outboundProxies.proxy(isTLS: target.isTLS, host: target.host) }
 
     // MARK: Client keys
 
@@ -266,7 +271,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     }
 
     /// How many exchanges are under way.
-    var runningCount: Int { running + awaiting.count }
+    var runningCount: Int { running + awaiting.count + connections.values.count { $0.backlog > 0 } }
 
     /// Cuts what still runs.
     func cutOff() {

@@ -5,8 +5,10 @@ internal import Glibc
 
 /// Addresses of sockets, as text and as libc wants them.
 enum SocketAddress {
-    /// A listening socket on `host` and `port`, shared by all reactors of the process through SO_REUSEPORT.
-    static func listen(host: String, port: Int) throws(SystemError) -> Int32 {
+    /// A listening socket on `host` and `port`; `isShared`: others of this process listen on the same through SO_REUSEPORT.
+    ///
+    /// A socket that is not shared can be had only where no other process listens, shared or not: that is how a second server is noticed.
+    static func listen(host: String, port: Int, isShared: Bool) throws(SystemError) -> Int32 {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         unsafe hints.ai_flags = Int32(AI_PASSIVE)
@@ -17,7 +19,7 @@ enum SocketAddress {
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw SystemError(call: "socket", code: errno) }
         Syscall.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-        Syscall.setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+        if isShared { Syscall.setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1) }
         guard unsafe bind(fd, first.pointee.ai_addr, first.pointee.ai_addrlen) == 0 else {
             let code = errno
             Syscall.close(fd)

@@ -150,6 +150,13 @@ struct SQLiteSession: ~Copyable {
         }
         let verdict = try naming { connection throws(SQLiteError) in try connection.text("PRAGMA quick_check(1)") }
         guard verdict == "ok" else { throw StoreError(.damaged, "\(place) is damaged (SQLite's quick_check); nothing was changed") }
+        // A last page that was cut may read as whole, its missing part as zeros. With a log beside it, the log may mend it.
+        let pageSize = try naming { connection throws(SQLiteError) in try connection.integer("PRAGMA page_size") }
+        if case .file(let byteCount) = try FileSystem.entry(at: place), byteCount % Int(pageSize) != 0 {
+            if case .file(1...) = try FileSystem.entry(at: place + "-wal") {} else {
+                throw StoreError(.damaged, "\(place) is damaged: its last page is cut; nothing was changed")
+            }
+        }
         try checkKey()
     }
 

@@ -11,13 +11,8 @@ internal import Synchronization
 /// In a file (`sqlite:PATH`) a write that has returned survives `kill -9` and the loss of power: it is in the write-ahead log and the log is
 /// on disk (`synchronous=FULL`). The file has mode 0600; `PATH.lock` beside it is held while the store is open and stays behind empty of meaning.
 public final class SQLiteStore: Store {
-    /// What tests vary.
-    struct Options: Sendable {
-        /// Run on each of the store's threads before anything else.
-        var prelude: @Sendable () -> Void = {}
-        /// How many calls may wait.
-        var waitingLimit = 1024
-    }
+    /// How many calls may wait for a connection.
+    private static let waitingLimit = 1024
 
     private let writer: WorkerThread<SQLiteSession>
     // Nil in memory, where there is but one connection.
@@ -38,21 +33,16 @@ public final class SQLiteStore: Store {
     ///   database or does not pass SQLite's `quick_check`, `locked` when another process has it open, `notWritable` or `unavailable`. An
     ///   existing database is not changed by an attempt that throws.
     public static func open(_ url: StoreURL, sealing key: MasterKey) async throws(StoreError) -> SQLiteStore {
-        try await open(url, sealing: key, options: Options())
-    }
-
-    static func open(_ url: StoreURL, sealing key: MasterKey, options: Options) async throws(StoreError) -> SQLiteStore {
         let sealer = Sealer(key)
         switch url.place {
         case .sqliteInMemory:
-            let writer = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
+            let writer = try await WorkerThread.start(waitingLimit: waitingLimit) { () throws(StoreError) in
                 try SQLiteSession.inMemory(sealing: sealer)
             }
             return SQLiteStore(writer: writer)
         case .sqlite(let path):
             let found = Mutex<SQLiteFile?>(nil)
-            let writer = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
-                options.prelude()
+            let writer = try await WorkerThread.start(waitingLimit: waitingLimit) { () throws(StoreError) in
                 let file = try SQLiteFile(path: path)
                 do throws(StoreError) {
                     let session = try SQLiteSession.writing(file, sealing: sealer)
@@ -66,9 +56,8 @@ public final class SQLiteStore: Store {
             }
             guard let file = found.withLock({ $0 }) else { preconditionFailure("a writer has its file") }
             do throws(StoreError) {
-                let reader = try await WorkerThread.start(waitingLimit: options.waitingLimit) { () throws(StoreError) in
-                    options.prelude()
-                    return try SQLiteSession.reading(file, sealing: sealer)
+                let reader = try await WorkerThread.start(waitingLimit: waitingLimit) { () throws(StoreError) in
+                    try SQLiteSession.reading(file, sealing: sealer)
                 }
                 return SQLiteStore(writer: writer, reader: reader, file: file)
             } catch {
@@ -88,6 +77,7 @@ public final class SQLiteStore: Store {
         // The last connection writes the log back into the database.
         await writer.close()
         file?.lock.release()
+        lastHealth.withLock { $0 = .failing(StoreError(.unavailable, "the store is closed")) }
     }
 
     public func ping() async throws(StoreError) {

@@ -47,7 +47,8 @@ struct Sealer: Sendable {
     private static let overhead = 1 + 4 + 12 + 16
 
     private let sealingKey: SymmetricKey
-    private let digestKey: SymmetricKey
+    // Has taken in its key already: half of the work on a short value.
+    private let keyedHash: HMAC<SHA256>
     private let prefix: [UInt8]
 
     init(_ master: MasterKey) {
@@ -56,7 +57,7 @@ struct Sealer: Sendable {
             HKDF<SHA256>.deriveKey(inputKeyMaterial: input, info: Array("api-key-rotator/1/\(purpose)".utf8), outputByteCount: count)
         }
         sealingKey = derive("seal")
-        digestKey = derive("digest")
+        keyedHash = HMAC(key: derive("digest"))
         let identifier = unsafe derive("identifier", count: 4).withUnsafeBytes { unsafe [UInt8]($0) }
         prefix = [Self.version] + identifier
     }
@@ -102,7 +103,7 @@ struct Sealer: Sendable {
     /// The keyed hash by which a second key of the same value is found in a service: HMAC-SHA256 over the service's number and the value,
     /// so that the store does not show which services share a key.
     func digest(of secret: Secret, in service: ServiceID) -> [UInt8] {
-        var hash = HMAC<SHA256>(key: digestKey)
+        var hash = keyedHash
         hash.update(data: service.rawValue.bigEndianOctets)
         unsafe secret.withUnsafeBytes { unsafe hash.update(data: $0) }
         return [UInt8](hash.finalize())

@@ -113,6 +113,10 @@ import Testing
         #expect(await ids("q=Even%206&state=active") == [6])
         #expect(await ids("q=5") == [5])
         #expect(await ids("q=nothing") == [])
+        #expect(await ids("q=%E2%80%A6") == [1, 2, 3, 4, 5, 6])
+        await harness.call("PATCH", "/admin/keys/1", #"{"name":"ÄRGER im Büro"}"#)
+        #expect(await ids("q=%C3%A4rger+IM") == [1])
+        #expect(await ids("q=B%C3%9CRO") == [1])
         #expect(await ids("q=") == [1, 2, 3, 4, 5, 6])
         let page = await harness.call("GET", "/admin/proxy-configs/\(id)/keys?q=even&limit=2").json
         #expect(page["next"].integer == 4)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import RotatorCore
+import Synchronization
 import Testing
 
 @testable import RotatorHTTP
@@ -85,6 +86,42 @@ import Testing
         let stored = harness.store.peek { $0.services[0] }
         #expect(harness.catalogue.snapshot.upstreams["openai"]?.record == stored)
         #expect(try harness.administration.keys(of: ServiceID(Int64(id)), after: nil, limit: 100).count == 50)
+    }
+
+    @Test func `a gate lets one through at a time, in order, and refuses when full`() async throws {
+        let gate = SerialGate(waitingMax: 3)
+        let order = Order()
+        try await gate.enter()
+        var tasks: [Task<Void, Never>] = []
+        for number in 0..<3 {
+            tasks.append(
+                Task {
+                    do { try await gate.enter() } catch { return }
+                    order.append(number)
+                    gate.leave()
+                })
+            // Each stands in line before the next one starts.
+            while gate.waitingCount <= number { await Task.yield() }
+        }
+        await #expect(throws: SerialGate.Full.self) { try await gate.enter() }
+        gate.leave()
+        for task in tasks { await task.value }
+        #expect(order.numbers == [0, 1, 2])
+        try await gate.enter()
+    }
+
+    @Test func `the writer settles a doubt by itself`() async throws {
+        let harness = try await AdminHarness()
+        let id = await harness.makeService()
+        harness.store.peek { $0.failureAfterWriting = .unavailable }
+        #expect(await harness.call("POST", "/admin/proxy-configs/\(id)/keys", #"{"key_value":"k1"}"#).status == 503)
+        harness.store.peek { $0.failureAfterWriting = nil }
+        #expect(await harness.call("GET", "/admin/keys/1").status == 404)
+        let administration = harness.administration
+        let writer = Task { await administration.runStandingWriter() }
+        while await harness.call("GET", "/admin/keys/1").status == 404 { try await Task.sleep(for: .milliseconds(20)) }
+        writer.cancel()
+        await writer.value
     }
 
     @Test func `a change runs to its end although its caller is cancelled`() async throws {
@@ -190,4 +227,10 @@ import Testing
         case .noKeys: Issue.record("there is no key")
         }
     }
+}
+
+private final class Order: Sendable {
+    private let list = Mutex<[Int]>([])
+    var numbers: [Int] { list.withLock { $0 } }
+    func append(_ number: Int) { list.withLock { $0.append(number) } }
 }

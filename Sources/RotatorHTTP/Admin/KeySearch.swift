@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+/// The filter of a key listing. Works on octets: a pool of 100,000 keys is looked through in one call.
+struct KeySearch {
+    private let state: KeyState?
+    private let text: String
+    private let octets: [UInt8]
+
+    /// Keys in `state` (nil: in any) that hold `text` (empty: any) in their name or masked value, whatever its case, or have it as their id.
+    init(state: KeyState?, text: String) {
+        self.state = state
+        self.text = text.lowercased()
+        octets = Array(self.text.utf8)
+    }
+
+    func matches(_ key: KeyView) -> Bool {
+        if let state, key.state != state { return false }
+        if octets.isEmpty { return true }
+        return isFound(in: key.name) || isFound(in: key.masked) || String(key.id.rawValue) == text
+    }
+
+    private func isFound(in candidate: String) -> Bool {
+        var candidate = candidate
+        return candidate.withUTF8 { unsafe isFound(in: $0) } || (!candidate.utf8.allSatisfy { $0 < 0x80 } && isFoundAsText(in: candidate))
+    }
+
+    /// Compares with A–Z and a–z equal: enough for ASCII, and never wrong for the rest.
+    private func isFound(in candidate: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard candidate.count >= octets.count else { return false }
+        for start in 0...(candidate.count - octets.count) {
+            var length = 0
+            while length < octets.count, unsafe candidate[start + length].lowercasedASCII == octets[length] { length += 1 }
+            if length == octets.count { return true }
+        }
+        return false
+    }
+
+    /// The slow way, for names in which case is more than a bit.
+    private func isFoundAsText(in candidate: String) -> Bool {
+        var lowered = candidate.lowercased()
+        return lowered.withUTF8 { unsafe isFound(in: $0) }
+    }
+}
