@@ -74,7 +74,9 @@ let package = Package(
         .testTarget(name: "RotatorHTTPTests", dependencies: ["RotatorHTTP", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(
             name: "RotatorServerTests",
-            dependencies: ["rotator-server", "RotatorCore", "RotatorStore", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "rotator-server", "RotatorCore", "RotatorAdapters", "RotatorStore", "RotatorHTTP", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict
         ),
     ],
