@@ -54,10 +54,11 @@ struct StartFailure: Error, Sendable, Hashable {
         case .wrongEncryptionKey:
             line = "\(Variables.encryptionKey.name): \(error.message)"
             status = .configuration
-        case .damaged, .misconfigured:
+        // A directory that cannot be written is as much a mistake of the configuration: starting again does not mend it.
+        case .damaged, .misconfigured, .notWritable:
             line = "\(variable): \(error.message)"
             status = .configuration
-        case .locked, .notWritable, .unavailable, .conflict, .notFound:
+        case .locked, .unavailable, .conflict, .notFound:
             line = "\(variable): \(error.message)"
             status = .failure
         }

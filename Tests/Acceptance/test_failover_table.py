@@ -684,8 +684,7 @@ def slow(tmp_path_factory):
     made = Slow(tmp_path_factory.mktemp("slow"))
     made.start()
     yield made
-    made.join(150)
-    made.server.stop()
+    made.server.kill()
     made.fake.stop()
 
 

@@ -284,7 +284,7 @@ def test_a_signal_drains_running_streams_and_refuses_new_requests(launch, fake, 
     idle.send(request_text("GET", "/healthz"))
     assert idle.response().status == 200
     server.signal(which)
-    assert eventually(lambda: server.http.get(server.url + "/readyz").status_code == 503)
+    assert eventually(lambda: server.ask("GET", "/readyz", key=None).status == 503)
     for _ in range(2):
         answer = server.ask("GET", service.prefix + "/echo")
         assert (answer.status, answer.json["code"]) == (503, "shutting_down") and answer.get("connection").lower() == "close"
@@ -308,7 +308,9 @@ def test_what_still_runs_after_the_grace_is_visibly_cut(launch, fake):
     with server.raw() as raw:
         raw.send(request_text("POST", service.prefix + "/chat/completions", [("X-Proxy-Key", PROXY_KEY), ("Content-Type", "application/json")], b'{"model":"m","stream":true,"messages":[]}'))
         raw.head()
-        raw.chunk(), raw.chunk()
+        got = raw.chunk()
+        while got.count(b"\n\n") < 2:
+            got += raw.chunk()
         started = time.monotonic()
         server.signal(SIGTERM)
         with pytest.raises((EOFError, ConnectionResetError)):

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
 import threading
+import time
 
 import pytest
 from certificates import Authority
@@ -24,6 +26,33 @@ def trusting(tmp_path_factory, authority):
     made = Rotator(tmp_path_factory.mktemp("trusting"), UPSTREAM_CA_FILE=str(authority.certificate))
     yield made
     made.stop()
+
+
+@contextlib.contextmanager
+def acceptor(answer):
+    """A listener that reads a hello, calls `answer` with the connection, and closes it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(one):
+        with contextlib.suppress(OSError):
+            one.recv(100)
+            answer(one)
+        one.close()
+
+    def accept():
+        while True:
+            try:
+                one, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(one,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
 
 
 def secure(certificate):
@@ -117,26 +146,26 @@ def test_without_upstream_ca_file_the_private_authority_is_unknown(server, good)
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
 def test_a_handshake_that_is_closed_is_told(trusting, how):
-    listener = socket.create_server(("127.0.0.1", 0))
+    def slam(one):
+        if how == "rst":
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    def slam():
-        while True:
-            try:
-                one, _ = listener.accept()
-            except OSError:
-                return
-            one.recv(100)
-            if how == "rst":
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            one.close()
-
-    threading.Thread(target=slam, daemon=True).start()
-    refused(trusting, f"https://127.0.0.1:{listener.getsockname()[1]}", r"handshake|closed|reset|eof|tls|ssl")
-    listener.close()
+    with acceptor(slam) as port:
+        refused(trusting, f"https://127.0.0.1:{port}", r"handshake|closed|reset|eof|tls|ssl")
 
 
-def test_an_upstream_that_speaks_no_tls_is_refused(trusting, fake):
-    refused(trusting, fake.url.replace("http://", "https://"), r"tls|ssl|handshake|wrong version")
+def test_an_upstream_that_speaks_no_tls_is_refused(trusting):
+    with acceptor(lambda one: one.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")) as port:
+        refused(trusting, f"https://127.0.0.1:{port}", r"tls|ssl|handshake|wrong version")
+
+
+def test_a_handshake_that_never_ends_is_bounded_by_the_connect_timeout(launch):
+    server = launch(PROXY_CONNECT_TIMEOUT="1")
+    with acceptor(lambda one: time.sleep(8)) as port:
+        started = time.monotonic()
+        answer = server.service(f"https://127.0.0.1:{port}", keys=2).chat()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
+        assert 1.5 < time.monotonic() - started < 5
 
 
 def test_a_post_is_tried_again_since_no_connection_was_ever_made(trusting, authority):

@@ -148,7 +148,7 @@ import Testing
 @Suite("Start failures") struct StartFailureTests {
     @Test(arguments: [
         (StoreError.Code.wrongEncryptionKey, ProcessExit.configuration, "ENCRYPTION_KEY"), (.damaged, .configuration, "DATABASE_URL"),
-        (.misconfigured, .configuration, "DATABASE_URL"), (.locked, .failure, "DATABASE_URL"), (.notWritable, .failure, "DATABASE_URL"),
+        (.misconfigured, .configuration, "DATABASE_URL"), (.locked, .failure, "DATABASE_URL"), (.notWritable, .configuration, "DATABASE_URL"),
         (.unavailable, .failure, "DATABASE_URL"),
     ])
     func `a store's error names its variable and says whether starting again can help`(_ code: StoreError.Code, _ status: ProcessExit, _ variable: String) {

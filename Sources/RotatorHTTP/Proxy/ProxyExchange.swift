@@ -672,6 +672,12 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     private func headArrived(_ head: MessageHead, hasSurplus: Bool) {
         guard let upstream, let keyID = lease?.key.id else { return }
+        if head.status == 407, upstream.origin.usesAbsoluteForm {
+            // The outbound proxy's own words: the upstream has not seen the request, nor the client anything to do with it.
+            worker.give(head)
+            attemptFailed(.notConnected, reason: "outbound_proxy_refused")
+            return
+        }
         let answer = Answer(head: head, keyID: keyID)
         answer.connection = upstream
         let isBodiless = request.methodView.equals("HEAD") || head.status == 204 || head.status == 304
@@ -812,10 +818,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             commit(answer, isFinal: false)
             return
         }
-        worker.logger.info("the upstream refused a key", metadata: [
-            "service": "\(serviceSlug)", "request": "\(requestIDText)", "key": "\(answer.keyID)", "status": "\(answer.head.status)", "outcome": "\(outcome.word)",
-        ])
         settle(outcome)
+        noteStanding(of: answer.keyID, after: outcome, status: answer.head.status)
         discardLast()
         last = answer
         current = nil
@@ -826,6 +830,20 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             returnRequestBuffer()
         }
         perform(machine.answered(outcome, status: answer.head.status, isReplayable: isReplayable, jitter: worker.jitter()))
+    }
+
+    /// Tells the log what an attempt has done to its key.
+    private func noteStanding(of key: KeyID, after outcome: AttemptOutcome, status: Int) {
+        guard worker.logger.logLevel <= .info else { return }
+        var metadata: Logger.Metadata = [
+            "service": "\(serviceSlug)", "request": "\(requestIDText)", "key": "\(key)", "status": "\(status)", "outcome": "\(outcome.word)",
+        ]
+        if let view = (runtime?.upstream.pool as? RotatingKeyPool)?.view(of: key, at: worker.reactor.now) {
+            metadata["state"] = "\(view.state.rawValue)"
+            if let reason = view.stateReason { metadata["reason"] = "\(reason)" }
+            if let rest = view.coolingModels.first(where: { $0.model == facts.model }) { metadata["cooling_model"] = "\(rest.model)" }
+        }
+        worker.logger.info("the upstream refused a key", metadata: metadata)
     }
 
     private func perform(_ action: ExchangeStateMachine.Action) {

@@ -74,6 +74,7 @@ public struct OutboundProxies: Sendable, Hashable {
             if name.hasPrefix(".") { name.removeFirst() }
             if name.isEmpty { continue }
             if host == name || host.hasSuffix("." + name) { return true }
+            if let slash = name.firstIndex(of: "/"), let bits = Int(name[name.index(after: slash)...]), AddressRange(name[..<slash], bits: bits)?.contains(host) == true { return true }
         }
         return false
     }

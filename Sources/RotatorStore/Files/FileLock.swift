@@ -27,9 +27,16 @@ final class FileLock: Sendable {
             throw StoreError(.locked, "another process\(Self.holder(descriptor)) has this store open (\(path)); an embedded store serves one process")
         }
         self.descriptor = Mutex(descriptor)
-        // For the message above alone, so a full disk does not matter here.
-        let text = Array("\(getpid())\n".utf8)
-        if ftruncate(descriptor, 0) == 0 { _ = unsafe text.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, 0) } }
+    }
+
+    /// Writes this process's number into the file, for the message that another one's attempt gives. To be called when the store is known to be
+    /// ours: until then nothing is written. A full disk does not matter here.
+    func nameHolder() {
+        descriptor.withLock { descriptor in
+            guard let descriptor else { return }
+            let text = Array("\(getpid())\n".utf8)
+            if ftruncate(descriptor, 0) == 0 { _ = unsafe text.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, 0) } }
+        }
     }
 
     deinit { release() }

@@ -57,7 +57,8 @@ enum SQLiteSchema {
             circuit_until_ns INTEGER,
             success_count INTEGER NOT NULL,
             failure_count INTEGER NOT NULL,
-            last_used_at_ns INTEGER
+            last_used_at_ns INTEGER,
+            forbidden_level INTEGER NOT NULL
         ) STRICT;
 
         CREATE TABLE model_rests (

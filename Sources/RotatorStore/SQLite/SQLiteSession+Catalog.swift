@@ -67,7 +67,8 @@ extension SQLiteSession {
             return try mapping(
                 """
                 SELECT k.id, k.sealed_value, k.name, k.weight, k.is_active, s.state, s.until_ns, s.reason, s.rejections, s.rate_limit_level,
-                    s.exhaustion_level, s.upstream_failures, s.circuit_level, s.circuit_until_ns, s.success_count, s.failure_count, s.last_used_at_ns
+                    s.exhaustion_level, s.upstream_failures, s.circuit_level, s.circuit_until_ns, s.success_count, s.failure_count, s.last_used_at_ns,
+                    s.forbidden_level
                 FROM upstream_keys AS k LEFT JOIN standings AS s ON s.key_id = k.id WHERE k.service_id = ?1 ORDER BY k.id
                 """, on: service.rawValue
             ) { statement throws(StoreError) in
@@ -92,6 +93,7 @@ extension SQLiteSession {
                     key.standing.successCount = statement.integer(14)
                     key.standing.failureCount = statement.integer(15)
                     key.standing.lastUsedAt = statement.optionalInteger(16).map { Moment(nanoseconds: $0) }
+                    key.standing.forbiddenLevel = Int(statement.integer(17))
                     key.standing.models = rests.removeValue(forKey: id) ?? []
                 }
                 return key
@@ -215,10 +217,11 @@ extension SQLiteSession {
             try naming { connection throws(SQLiteError) in
                 var write = try PreparedStatement(
                     """
-                    INSERT INTO standings SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+                    INSERT INTO standings SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
                     WHERE EXISTS (SELECT 1 FROM upstream_keys WHERE id = ?1)
                     ON CONFLICT (key_id) DO UPDATE SET state = ?2, until_ns = ?3, reason = ?4, rejections = ?5, rate_limit_level = ?6, exhaustion_level = ?7,
-                        upstream_failures = ?8, circuit_level = ?9, circuit_until_ns = ?10, success_count = ?11, failure_count = ?12, last_used_at_ns = ?13
+                        upstream_failures = ?8, circuit_level = ?9, circuit_until_ns = ?10, success_count = ?11, failure_count = ?12, last_used_at_ns = ?13,
+                        forbidden_level = ?14
                     """, on: connection)
                 var clearRests = try PreparedStatement("DELETE FROM model_rests WHERE key_id = ?1", on: connection)
                 var writeRest = try PreparedStatement(
@@ -238,6 +241,7 @@ extension SQLiteSession {
                     try write.bind(standing.successCount, at: 11)
                     try write.bind(standing.failureCount, at: 12)
                     try write.bind(standing.lastUsedAt?.nanoseconds, at: 13)
+                    try write.bind(Int64(standing.forbiddenLevel), at: 14)
                     try write.run()
                     if connection.changeCount == 0 { continue }
                     try clearRests.bind(id.rawValue, at: 1)

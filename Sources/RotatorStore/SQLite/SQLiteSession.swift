@@ -50,6 +50,7 @@ struct SQLiteSession: ~Copyable {
         try session.inspect()
         try session.configure()
         session.connection.setWritesBackOnClose(true)
+        file.lock.nameHolder()
         return session
     }
 
