@@ -9,7 +9,7 @@ public struct Moment: Sendable, Hashable, Comparable {
     public var nanoseconds: Int64
 
     /// The moment that lies `nanoseconds` after the Unix epoch.
-    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     /// The moment that lies `milliseconds` after the Unix epoch.
     public init(milliseconds: Int64) { self.nanoseconds = milliseconds &* 1_000_000 }
@@ -33,6 +33,9 @@ public struct Moment: Sendable, Hashable, Comparable {
         let (sum, overflow) = lhs.nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
         return overflow ? .distantFuture : Moment(nanoseconds: sum)
     }
+
+    /// The moment `nanoseconds` later, for spans that were taken apart beforehand. Must not overflow.
+    @inlinable public func advanced(byNanoseconds nanoseconds: Int64) -> Moment { Moment(nanoseconds: self.nanoseconds &+ nanoseconds) }
 
     /// The time from `rhs` to `lhs`; negative when `rhs` is later.
     public static func - (lhs: Moment, rhs: Moment) -> Duration {

@@ -132,7 +132,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     private var isParked = false
     private var idleSince = Moment.distantPast
     private lazy var deadline = Deadline(target: self)
-    private static let idleTimeout = Duration.seconds(55)
+    private static let idleNanoseconds: Int64 = 55_000_000_000
 
     init(origin: Origin, reactor: Reactor, fd: Int32, tls: ConnectAttempt?) {
         self.origin = origin
@@ -264,7 +264,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         }
         stage = nil
         idleSince = reactor.now
-        reactor.deadlines.set(deadline, to: reactor.now + UpstreamConnection.idleTimeout)
+        reactor.deadlines.set(deadline, to: reactor.now.advanced(byNanoseconds: UpstreamConnection.idleNanoseconds))
         origin.keep(self)
     }
 
@@ -272,7 +272,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         reactor.deadlines.clear(deadline)
         if isClosed || hasPeerClosed { return false }
         // A close may stand in the socket that the present batch has not told yet; what was used a moment ago is not asked.
-        if tls == nil, now - idleSince > .milliseconds(5) { return Syscall.isQuiet(fd) }
+        if tls == nil, now.nanoseconds - idleSince.nanoseconds > 5_000_000 { return Syscall.isQuiet(fd) }
         return true
     }
 

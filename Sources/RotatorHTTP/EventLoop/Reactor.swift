@@ -145,7 +145,7 @@ enum Readiness {
                 timeout = 0
             } else if let next = deadlines.next {
                 // Rounded up, so that the loop does not spin through the last millisecond.
-                timeout = Int32(clamping: max(0, ((next - now).wholeNanoseconds + 999_999) / 1_000_000))
+                timeout = Int32(clamping: max(0, (next.nanoseconds - now.nanoseconds + 999_999) / 1_000_000))
             }
             let count = unsafe rotator_epoll_wait(epoll, events, Int32(Reactor.batch), timeout)
             now = clock.now()

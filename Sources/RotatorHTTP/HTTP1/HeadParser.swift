@@ -99,7 +99,7 @@ struct HeadParser {
     private func parseRequestLine(_ bytes: ByteView, _ line: Range<Int>, _ head: MessageHead) throws(HTTPFault) {
         let text = bytes[line]
         guard let firstSpace = text.firstIndex(of: 0x20), firstSpace > 0 else { throw .malformed("request line") }
-        for index in 0..<firstSpace where !isToken(text[index]) { throw .malformed("method") }
+        guard text[0..<firstSpace].tokenCount() == firstSpace else { throw .malformed("method") }
         guard let secondSpace = text.firstIndex(of: 0x20, from: firstSpace + 1), secondSpace > firstSpace + 1 else { throw .malformed("request line") }
         for index in (firstSpace + 1)..<secondSpace {
             let octet = text[index]
@@ -130,20 +130,19 @@ struct HeadParser {
         guard status >= 100, status < 600 else { throw .malformed("status code") }
         head.status = status
         let reasonStart = min(13, text.count)
-        for index in reasonStart..<text.count where !isFieldText(text[index]) { throw .malformed("reason phrase") }
+        guard text.dropFirst(reasonStart).isFieldValue else { throw .malformed("reason phrase") }
         head.reason = (line.lowerBound + reasonStart)..<line.upperBound
     }
 
     private mutating func parseField(_ bytes: ByteView, _ line: Range<Int>, _ head: MessageHead) throws(HTTPFault) {
         let text = bytes[line]
-        var colon = 0
-        while colon < text.count, isToken(text[colon]) { colon += 1 }
+        let colon = text.tokenCount()
         guard colon > 0, colon < text.count, text[colon] == 0x3A else { throw .malformed("field name") }
         var start = colon + 1
         var end = text.count
         while start < end, text[start] == 0x20 || text[start] == 0x09 { start += 1 }
         while end > start, text[end - 1] == 0x20 || text[end - 1] == 0x09 { end -= 1 }
-        for index in start..<end where !isFieldText(text[index]) { throw .malformed("field value") }
+        guard text[start..<end].isFieldValue else { throw .malformed("field value") }
         let (known, isAlias) = KnownField.of(text[0..<colon])
         head.fields.append(FieldLine(
             nameStart: UInt32(line.lowerBound), nameCount: UInt16(colon), known: known, isAlias: isAlias,
@@ -166,12 +165,16 @@ struct HeadParser {
             hostCount += 1
             guard hostCount == 1, isHost(value) else { throw .malformed("Host") }
         case .connection:
-            head.hasConnectionOptions = true
             var isSound = true
             forEachListElement(of: value) { option in
-                for index in 0..<option.count where !isToken(option[index]) { isSound = false }
-                if option.equals(lowercase: "close") { head.connectionClose = true }
-                if option.equals(lowercase: "keep-alive") { head.connectionKeepAlive = true }
+                if option.equals(lowercase: "close") {
+                    head.connectionClose = true
+                } else if option.equals(lowercase: "keep-alive") {
+                    head.connectionKeepAlive = true
+                } else {
+                    if option.tokenCount() != option.count { isSound = false }
+                    head.namesFieldsInConnection = true
+                }
             }
             guard isSound else { throw .malformed("Connection") }
         case .expect where kind == .request:
@@ -195,9 +198,9 @@ struct HeadParser {
             if isChunkedLast { chunkedCount += 1 } else {
                 hasOther = true
                 // transfer-parameter: its name and value are checked no further than the coding's name, since the coding is refused anyway.
-                var length = 0
-                while length < coding.count, isToken(coding[length]) { length += 1 }
-                if length == 0 || (length < coding.count && coding[length] != 0x3B && coding[length] != 0x20 && coding[length] != 0x09) { isSound = false }
+                let length = coding.tokenCount()
+                let parameters = trimmed(coding.dropFirst(length))
+                if length == 0 || (!parameters.isEmpty && parameters[0] != 0x3B) { isSound = false }
                 if coding.count > 7, coding[0..<7].equals(lowercase: "chunked"), !isToken(coding[7]) { isSound = false }
             }
             start = end + 1

@@ -45,7 +45,8 @@ final class MessageHead {
     var isChunked = false
     var connectionClose = false
     var connectionKeepAlive = false
-    var hasConnectionOptions = false
+    /// Whether `Connection` names anything but `close` and `keep-alive`, whose fields are removed anyway.
+    var namesFieldsInConnection = false
     var expectsContinue = false
 
     init() { fields.reserveCapacity(32) }
@@ -62,7 +63,7 @@ final class MessageHead {
         isChunked = false
         connectionClose = false
         connectionKeepAlive = false
-        hasConnectionOptions = false
+        namesFieldsInConnection = false
         expectsContinue = false
     }
 

@@ -109,7 +109,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         self.query = query
         startedAt = worker.reactor.now
         generatedID = worker.nextRequestID()
-        totalDeadline = worker.reactor.now + worker.settings.exchangeTimeout
+        totalDeadline = worker.reactor.now.advanced(byNanoseconds: worker.spans.exchange)
         super.init(request: request, connection: connection)
         worker.exchangeBegan()
         examine()
@@ -396,7 +396,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         let head = worker.reactor.buffers.take()
         toUpstream = head
         composeRequest(into: head)
-        setDeadline(worker.reactor.now + worker.settings.firstByteTimeout)
+        setDeadline(worker.reactor.now.advanced(byNanoseconds: worker.spans.firstByte))
         pump()
         // A connection that was idle has its readiness from before; a fresh one is told by epoll.
         if phase == .awaitingHead, upstream === connection, connection.isReadable { upstreamReadable(connection) }
@@ -409,7 +409,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         out.append(0x20)
         if runtime.origin.usesAbsoluteForm {
             out.append("http://")
-            out.append(runtime.target.authority)
+            out.append(text: runtime.target.authority)
         }
         let repeated = unsafe runtime.target.repeatedVersion(in: view[rest].raw)
         out.append(runtime.target.basePath)
@@ -439,7 +439,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         if let authorization = runtime.origin.proxyAuthorization {
             out.append("Proxy-Authorization: ")
-            out.append(authorization)
+            out.append(text: authorization)
             out.append("\r\n")
         }
         if sendsChunked {
@@ -503,7 +503,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         let name = request.name(line)
         if runtime.placesKeyInHeader, namesAlike(name, runtime.keyName.view) { return false }
         for extra in runtime.extraNames where namesAlike(name, extra.view) { return false }
-        if request.hasConnectionOptions, request.isNamedByConnection(name) { return false }
+        if request.namesFieldsInConnection, request.isNamedByConnection(name) { return false }
         return true
     }
 
@@ -545,7 +545,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             }
             if !isBodyWhole || bodyReceived > worker.settings.replayBytesMax {
                 // A long upload moves: the first byte cannot be expected yet.
-                if phase == .awaitingHead { setDeadline(worker.reactor.now + worker.settings.firstByteTimeout) }
+                if phase == .awaitingHead { setDeadline(worker.reactor.now.advanced(byNanoseconds: worker.spans.firstByte)) }
                 dropSentBody()
             }
         }
@@ -938,7 +938,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             breakRelay()
             return
         }
-        setDeadline(min(worker.reactor.now + worker.settings.streamIdleTimeout, totalDeadline))
+        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
         if upstream !== source {
             // An answer that was put aside: its connection was not listened to meanwhile.
             upstream = source
@@ -972,7 +972,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
                 .anthropicVersion, .contentEncoding, .removed: break
             }
             let name = head.name(line)
-            if head.hasConnectionOptions, head.isNamedByConnection(name) { continue }
+            if head.namesFieldsInConnection, head.isNamedByConnection(name) { continue }
             out.append(name)
             out.append(": ")
             out.append(head.value(line))
@@ -1047,7 +1047,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     private func relay(_ bytes: ByteView) {
         guard let connection, !bytes.isEmpty else { return }
-        setDeadline(min(worker.reactor.now + worker.settings.streamIdleTimeout, totalDeadline))
+        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
         switch delimiting {
         case .none: break
         case .length, .close: connection.write(bytes)
@@ -1111,7 +1111,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         let out = connection.output
         LocalExchange.appendStatusLine(error.code.status, to: out)
         out.append("Content-Type: ")
-        out.append(body.contentType)
+        out.append(text: body.contentType)
         out.append("\r\nContent-Length: ")
         out.append(decimal: body.octets.count)
         out.append("\r\n")
@@ -1121,7 +1121,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         if error.code == .methodNotAllowed, let allowed = runtime?.upstream.record.configuration.method {
             out.append("Allow: ")
-            out.append(allowed == "GET" ? "GET, HEAD" : allowed)
+            out.append(text: allowed == "GET" ? "GET, HEAD" : allowed)
             out.append("\r\n")
         }
         if error.code == .invalidProxyKey { out.append("WWW-Authenticate: Bearer\r\n") }
@@ -1176,7 +1176,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         if isCountedStream { worker.openStreams -= 1 }
         worker.exchangeEnded()
         let now = worker.reactor.now
-        runtime?.metrics.count(status: status, duration: now - startedAt, firstByte: firstByteAt.map { $0 - startedAt })
+        runtime?.metrics.count(status: status, duration: now.nanoseconds - startedAt.nanoseconds, firstByte: firstByteAt.map { $0.nanoseconds - startedAt.nanoseconds })
         worker.logger.debug("exchange", metadata: [
             "service": "\(serviceSlug)", "request": "\(requestIDText)", "client": "\(clientName)", "status": "\(status)", "attempts": "\(machine.attempts)",
             "milliseconds": "\((now - startedAt).wholeNanoseconds / 1_000_000)",
@@ -1209,7 +1209,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .judging: judge()
         case .relaying:
             if isPaused {
-                setDeadline(now + worker.settings.streamIdleTimeout)
+                setDeadline(now.advanced(byNanoseconds: worker.spans.streamIdle))
             } else {
                 breakRelay()
             }

@@ -43,28 +43,28 @@ final class UpstreamRuntime {
             return buffer
         }
         let configuration = upstream.record.configuration
-        hostLine = octets { $0.append("Host: \(target.authority)\r\n") }.view
-        allowedMethod = octets { $0.append(configuration.method ?? "") }
+        hostLine = octets { $0.append(text: "Host: \(target.authority)\r\n") }.view
+        allowedMethod = octets { $0.append(text: configuration.method ?? "") }
         let placement = upstream.placement
         placesKeyInHeader = placement.location == .header
-        keyName = octets { $0.append(placement.name) }
-        keyFieldStart = octets { $0.append("\(placement.name): \(placement.prefix)") }.view
+        keyName = octets { $0.append(text: placement.name) }
+        keyFieldStart = octets { $0.append(text: "\(placement.name): \(placement.prefix)") }.view
         keyQueryStart = octets { buffer in
             for text in [placement.name, placement.prefix] {
                 let plain = ByteBuffer(capacity: 64)
-                plain.append(text)
+                plain.append(text: text)
                 QueryPairs.appendEncoded(plain.view, to: buffer)
                 if text == placement.name { buffer.append(0x3D) }
             }
         }.view
         let extras = configuration.extraHeaders.sorted { $0.key < $1.key }
-        extraNames = extras.map { extra in octets { $0.append(extra.key) } }
-        extraLines = octets { buffer in for extra in extras { buffer.append("\(extra.key): \(extra.value)\r\n") } }.view
+        extraNames = extras.map { extra in octets { $0.append(text: extra.key) } }
+        extraLines = octets { buffer in for extra in extras { buffer.append(text: "\(extra.key): \(extra.value)\r\n") } }.view
         defaultFields = upstream.adapter.defaultFields.filter { field in
             !extras.contains { $0.key.utf8.elementsEqual(ignoringASCIICase: field.name.utf8) }
         }.map { field in
-            let line = octets { $0.append("\(field.name): \(field.value)\r\n") }
-            return DefaultField(name: octets { $0.append(field.name) }, line: line.view, storage: line)
+            let line = octets { $0.append(text: "\(field.name): \(field.value)\r\n") }
+            return DefaultField(name: octets { $0.append(text: field.name) }, line: line.view, storage: line)
         }
         storage = kept
     }
@@ -81,7 +81,8 @@ final class ServiceMetrics {
     var duration = Histogram()
     var firstByte = Histogram()
 
-    func count(status: Int, duration: Duration, firstByte: Duration?) {
+    /// Counts an exchange; times in nanoseconds.
+    func count(status: Int, duration: Int64, firstByte: Int64?) {
         requests[status, default: 0] += 1
         self.duration.observe(duration)
         if let firstByte { self.firstByte.observe(firstByte) }
@@ -98,8 +99,7 @@ struct Histogram: Sendable {
     private(set) var sum: Int64 = 0
     private(set) var count = 0
 
-    mutating func observe(_ duration: Duration) {
-        let nanoseconds = duration.wholeNanoseconds
+    mutating func observe(_ nanoseconds: Int64) {
         var index = 0
         while index < Histogram.nanosecondBounds.count, nanoseconds > Histogram.nanosecondBounds[index] { index += 1 }
         buckets[index] += 1

@@ -77,9 +77,9 @@ final class LocalExchange: Exchange {
         let out = connection.output
         LocalExchange.appendStatusLine(response.status, to: out)
         for field in response.fields.lines {
-            out.append(field.name)
+            out.append(text: field.name)
             out.append(": ")
-            out.append(field.value)
+            out.append(text: field.value)
             out.append("\r\n")
         }
         if response.status != 204, response.status != 304 {

@@ -81,7 +81,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
 
     /// Begins to serve. Called once, after registration.
     func start() {
-        worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.headTimeout)
+        worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.head))
     }
 
     /// The client's address without its port.
@@ -204,7 +204,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
             self.pending = nil
         } else if stage == .responding || stage == .lingering {
             // A client that takes nothing for so long has gone.
-            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.streamIdleTimeout)
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle))
         }
     }
 
@@ -222,7 +222,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
             beginLingering()
         } else {
             stage = .idle
-            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.keepAliveTimeout)
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.keepAlive))
             if input != nil || isReadable { worker.reactor.deferResume(of: self) }
         }
     }
@@ -276,7 +276,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
             refuse(ProxyError(.requestTimeout, "The request head was not whole after \(worker.settings.headTimeout)."))
         case .body:
             if isBodyPaused {
-                worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.bodyIdleTimeout)
+                worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.bodyIdle))
             } else {
                 closesAfterResponse = true
                 exchange?.requestFailed(ProxyError(.requestTimeout, "No octet of the request body came for \(worker.settings.bodyIdleTimeout)."))
@@ -382,7 +382,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
         if stage == .idle {
             stage = .head
             parser = HeadParser(.request)
-            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.headTimeout)
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.head))
         }
         let held = head.bytes.count
         let step: HeadParser.Step
@@ -430,7 +430,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
         if isWhole {
             worker.reactor.deadlines.clear(deadline)
         } else {
-            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.bodyIdleTimeout)
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.bodyIdle))
         }
         let exchange = worker.exchange(for: head, on: self)
         self.exchange = exchange
@@ -440,7 +440,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
     private func processBody(_ bytes: ByteView) throws(HTTPFault) -> Int? {
         switch try decoder.step(bytes) {
         case .data(let skip, let count):
-            worker.reactor.deadlines.set(deadline, to: worker.reactor.now + worker.settings.bodyIdleTimeout)
+            worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.bodyIdle))
             exchange?.bodyArrived(bytes[skip..<(skip + count)])
             if !isClosed, stage == .body, decoder.isFinished { endBody() }
             return skip + count

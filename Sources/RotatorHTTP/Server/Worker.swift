@@ -24,12 +24,34 @@ public struct AdapterSource: Sendable {
     }
 }
 
+/// The settings' durations in nanoseconds, taken apart once: `Duration` arithmetic is 128 bits wide, and each event pushes a deadline back.
+struct Spans: Sendable {
+    let head: Int64
+    let bodyIdle: Int64
+    let keepAlive: Int64
+    let streamIdle: Int64
+    let firstByte: Int64
+    let exchange: Int64
+
+    init(_ settings: ProxySettings) {
+        // Far within what a moment can be moved on by: ten years.
+        func span(_ duration: Duration) -> Int64 { min(max(0, duration.wholeNanoseconds), 315_360_000_000_000_000) }
+        head = span(settings.headTimeout)
+        bodyIdle = span(settings.bodyIdleTimeout)
+        keepAlive = span(settings.keepAliveTimeout)
+        streamIdle = span(settings.streamIdleTimeout)
+        firstByte = span(settings.firstByteTimeout)
+        exchange = span(settings.exchangeTimeout)
+    }
+}
+
 /// What one reactor needs to serve: its view of the catalogue, its connections, its counters.
 ///
 /// Confined to its reactor's thread; crosses threads only as the target of jobs that are submitted to that reactor.
 final class Worker: @unchecked Sendable { // Confinement: see above; `settings`, `catalogue` and `shared` are immutable or thread-safe.
     let reactor: Reactor
     let settings: ProxySettings
+    let spans: Spans
     let logger: Logger
     let connector: Connector
     let queryKeyName: ByteBuffer
@@ -57,6 +79,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     init(reactor: Reactor, settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, shared: ServerState, logger: Logger) {
         self.reactor = reactor
         self.settings = settings
+        spans = Spans(settings)
         self.catalogue = catalogue
         self.adapters = adapters
         self.shared = shared

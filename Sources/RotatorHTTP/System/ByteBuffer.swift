@@ -11,6 +11,8 @@ internal import Glibc
     private(set) var capacity: Int
     private var start = 0
     private var end = 0
+    // The furthest that octets reached since the last erasure.
+    private var reach = 0
 
     init(capacity: Int = ByteBuffer.pooledCapacity) {
         self.capacity = capacity
@@ -28,6 +30,7 @@ internal import Glibc
 
     /// Forgets all octets; keeps the memory.
     @inline(__always) func removeAll() {
+        if end > reach { reach = end }
         start = 0
         end = 0
     }
@@ -52,10 +55,12 @@ internal import Glibc
 
     @inline(never) private func makeRoom(_ number: Int) {
         if start > 0 {
+            if end > reach { reach = end }
             unsafe memmove(base, base + start, end - start)
             end -= start
             start = 0
         }
+        reach = max(reach, end)
         guard capacity - end < number else { return }
         var wanted = capacity
         while wanted - end < number { wanted *= 2 }
@@ -86,7 +91,8 @@ internal import Glibc
         unsafe octets.withUnsafeBytes { unsafe append(ByteView($0)) }
     }
 
-    func append(_ text: String) {
+    /// Appends text that is not known at compile time. Under a label, lest literals, which prefer `String`, come this way.
+    func append(text: String) {
         var text = text
         text.withUTF8 { unsafe append(ByteView(UnsafeRawBufferPointer($0))) }
     }
@@ -136,8 +142,10 @@ internal import Glibc
 
     /// Overwrites what was held, for buffers that carried a credential.
     func erase() {
-        unsafe explicit_bzero(base, capacity)
-        removeAll()
+        unsafe explicit_bzero(base, max(reach, end))
+        reach = 0
+        start = 0
+        end = 0
     }
 }
 

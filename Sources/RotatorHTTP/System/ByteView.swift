@@ -88,6 +88,34 @@ internal import RotatorCore
         return true
     }
 
+    /// How many octets at and after `start` belong to a token (RFC 9110 §5.6.2).
+    @inline(__always) func tokenCount(from start: Int = 0) -> Int {
+        precondition(start >= 0 && start <= count)
+        var index = start
+        while index < count, unsafe isToken(base[index]) { index += 1 }
+        return index - start
+    }
+
+    /// Whether all octets are `field-vchar`, SP or HTAB (RFC 9110 §5.5); eight at a time.
+    @inline(__always) var isFieldValue: Bool {
+        var index = 0
+        while index + 8 <= count {
+            let word = unsafe UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+            // Octets below 0x20 and octets 0x7F, each told by its highest bit; a borrow from one octet into the next can only tell too many.
+            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            let suspects = ((word &- 0x2020_2020_2020_2020) & ~word | (delete &- 0x0101_0101_0101_0101) & ~delete) & 0x8080_8080_8080_8080
+            if suspects != 0 {
+                for offset in index..<(index + 8) where unsafe !isFieldText(base[offset]) { return false }
+            }
+            index += 8
+        }
+        while index < count {
+            if unsafe !isFieldText(base[index]) { return false }
+            index += 1
+        }
+        return true
+    }
+
     /// The octets as text, repaired where they are not UTF-8.
     var string: String { unsafe String(decoding: UnsafeBufferPointer(start: base, count: count), as: UTF8.self) }
 

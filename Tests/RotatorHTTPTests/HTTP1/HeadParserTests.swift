@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import RotatorCore
 import Testing
 
 @testable import RotatorHTTP
