@@ -136,7 +136,7 @@ enum Variables {
 
     /// The hosts that are reached directly.
     static let noProxy = Variable<String>(
-        name: "NO_PROXY", initial: "none", accepted: "comma-separated host names, domains and addresses, or *", meaning: "hosts that are reached without the outbound proxy; no_proxy too"
+        name: "NO_PROXY", initial: "none", accepted: "comma-separated host names, domains, addresses and address ranges, or *", meaning: "hosts that are reached without the outbound proxy; no_proxy too"
     ) { text throws(Rejection) in try TextParsing.plainText(text, characters: 1...16_384) }
 
     /// Extra trust roots.
