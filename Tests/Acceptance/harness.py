@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import datetime
 import hashlib
 import itertools
@@ -69,6 +70,11 @@ def moment(text: str) -> float:
 
 def seconds_left(text: str) -> float:
     return moment(text) - time.time()
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: an interrupted test run leaves no process behind (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def base_environment() -> dict[str, str]:
@@ -268,7 +274,7 @@ class FakeProvider:
         command = [sys.executable, str(FAKE_PROVIDER), "--port", "0", "--host", host]
         if certificate:
             command += ["--tls-cert", certificate, "--tls-key", private_key or certificate]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=base_environment())
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=base_environment(), preexec_fn=die_with_parent)
         assert self.process.stdout
         line = self.process.stdout.readline()
         found = re.search(r"listening on (\S+)", line)
@@ -423,7 +429,7 @@ class Rotator:
         self._admin: Admin | None = None
         self.process = subprocess.Popen(
             [server_binary(), *self.arguments], cwd=self.directory, env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent,
         )  # fmt: skip
         self._readers = [
             threading.Thread(target=self._read, args=(self.process.stderr, self.lines), daemon=True),

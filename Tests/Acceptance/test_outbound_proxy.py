@@ -13,7 +13,7 @@ import time
 
 import pytest
 from certificates import Authority
-from harness import FakeProvider, eventually, free_port, refusing_port
+from harness import FakeProvider, die_with_parent, eventually, free_port, refusing_port
 
 
 def listening(port):
@@ -29,7 +29,7 @@ class Tinyproxy:
         (directory / "tinyproxy.conf").write_text(
             f'Port {self.port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Connect\nLogFile "{self.log_file}"\n' + (f"BasicAuth {user} {password}\n" if user else "")
         )
-        self.process = subprocess.Popen(["tinyproxy", "-d", "-c", str(directory / "tinyproxy.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["tinyproxy", "-d", "-c", str(directory / "tinyproxy.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
         assert eventually(lambda: listening(self.port)), "tinyproxy does not listen"
 
     @property
@@ -49,7 +49,7 @@ class Dante:
             f"logoutput: {self.log_file}\ninternal: 127.0.0.1 port = {self.port}\nexternal: lo\nsocksmethod: none\nclientmethod: none\n"
             "client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 log: connect }\nsocks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 log: connect }\n"
         )
-        self.process = subprocess.Popen(["danted", "-f", str(directory / "danted.conf"), "-p", str(directory / "danted.pid")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["danted", "-f", str(directory / "danted.conf"), "-p", str(directory / "danted.pid")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
         assert eventually(lambda: listening(self.port)), "dante does not listen"
 
     @property
@@ -64,6 +64,14 @@ class Dante:
 @pytest.fixture(scope="module")
 def tinyproxy(tmp_path_factory):
     made = Tinyproxy(tmp_path_factory.mktemp("tinyproxy"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """A proxy that wants a password."""
+    made = Tinyproxy(tmp_path / "guarded", "alice", "opensesame")
     yield made
     made.stop()
 
@@ -122,8 +130,7 @@ def test_a_stream_through_the_http_proxy_arrives_event_by_event(launch, fake, ti
             assert raw.chunk() == b"drop %d\n" % number
 
 
-def test_the_proxys_credentials_are_sent_to_it_and_to_nobody_else(launch, fake, tmp_path):
-    guarded = Tinyproxy(tmp_path / "guarded", "alice", "opensesame")
+def test_the_proxys_credentials_are_sent_to_it_and_to_nobody_else(launch, fake, guarded):
     server = launch(HTTP_PROXY=f"http://alice:opensesame@127.0.0.1:{guarded.port}", LOG_LEVEL="trace")
     assert server.service(fake, keys=1).chat().status_code == 200
     assert b"Proxy-Authorization" not in fake.last().head
@@ -131,7 +138,6 @@ def test_the_proxys_credentials_are_sent_to_it_and_to_nobody_else(launch, fake, 
     answer = wrong.ask("POST", wrong.service(fake, keys=1).prefix + "/chat/completions", body=b"{}")
     assert answer.status in (401, 407, 502) and fake.total == 1
     assert "opensesame" not in server.log and "wrongsesame" not in wrong.log
-    guarded.stop()
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])

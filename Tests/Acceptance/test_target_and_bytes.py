@@ -412,6 +412,21 @@ def test_a_connection_that_the_upstream_closed_meanwhile_is_not_used(server, fak
     assert answer.status == 200 and answer.get("x-rotator-attempts") == "1" and fake.total == 6
 
 
+def test_a_connection_that_is_closed_upon_its_second_request_is_not_repeated_silently(server, fake, service):
+    assert server.ask("POST", service.prefix + "/echo", body=b"x").status == 200
+    fake.tell("*", {"do": "cut"})
+    answer = server.ask("POST", service.prefix + "/echo", body=b"pay once")
+    assert answer.status == 502 and answer.get("x-rotator-attempts") == "1"
+    assert [request.body for request in fake.requests()] == [b"x", b"pay once"], "exactly the attempts that are told reach the upstream"
+
+
+def test_a_get_whose_reused_connection_died_is_an_attempt_like_any_other(server, fake, service):
+    assert server.ask("GET", service.prefix + "/echo").status == 200
+    fake.tell("*", {"do": "cut"})
+    answer = server.ask("GET", service.prefix + "/echo")
+    assert answer.status == 200 and answer.get("x-rotator-attempts") == "2" and fake.total == 3
+
+
 def test_an_early_answer_reaches_the_client_before_its_upload_ends(launch, fake):
     server = launch(MAX_BODY_BYTES=str(512 * MIB))
     service = server.service(fake, keys=1, kind="GENERIC")

@@ -175,7 +175,8 @@ extension KnownField {
             if found.0 != .other { return found }
         default: break
         }
-        guard name.count > 10, name[0] | 0x20 == 0x78 else { return (.other, false) }
+        // `x-forwarded-…` and `x-rotator-…`
+        guard name.count > 10, name[0] | 0x20 == 0x78, name[2] | 0x20 == 0x66 || name[2] | 0x20 == 0x72 else { return (.other, false) }
         let prefix = dashed(name[0..<min(12, name.count)], "x-forwarded-", .xForwarded)
         if prefix.0 != .other {
             return (.xForwarded, isAlias: prefix.isAlias)

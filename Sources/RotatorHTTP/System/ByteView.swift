@@ -91,15 +91,28 @@ internal import RotatorCore
     /// How many octets at and after `start` belong to a token (RFC 9110 §5.6.2).
     @inline(__always) func tokenCount(from start: Int = 0) -> Int {
         precondition(start >= 0 && start <= count)
+        let table = unsafe ByteView.tokenTable
         var index = start
-        while index < count, unsafe isToken(base[index]) { index += 1 }
+        while index < count, unsafe table[Int(base[index])] { index += 1 }
         return index - start
     }
+
+    // Which octets are `tchar`; written once, before anybody can read it.
+    private nonisolated(unsafe) static let tokenTable: UnsafePointer<Bool> = {
+        let table = UnsafeMutablePointer<Bool>.allocate(capacity: 256)
+        for octet in 0..<256 { unsafe (table + octet).initialize(to: isToken(UInt8(octet))) }
+        return unsafe UnsafePointer(table)
+    }()
 
     /// Whether all octets are `field-vchar`, SP or HTAB (RFC 9110 §5.5); eight at a time.
     @inline(__always) var isFieldValue: Bool {
         var index = 0
-        while index + 8 <= count {
+        while index < count {
+            if index + 8 > count {
+                if count < 8 { break }
+                // The last octets are looked at together with some before them once more.
+                index = count - 8
+            }
             let word = unsafe UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
             // Octets below 0x20 and octets 0x7F, each told by its highest bit; a borrow from one octet into the next can only tell too many.
             let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
