@@ -12,6 +12,12 @@ public protocol KeyPool: AnyObject, Sendable {
     ///   - now: the present moment.
     func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision
 
+    /// Whether a key could be granted now that is not in `tried`. Grants nothing and moves nothing.
+    func hasKey(model: String?, excluding tried: TriedKeys, at now: Moment) -> Bool
+
+    /// An attempt that is still under way was answered in order: rows of failures end and a trial has succeeded, now and not at its settlement.
+    func noteAnswer(_ key: any LeasedKey, model: String?, grantedAt: Moment, at now: Moment)
+
     /// When a key can be spent on `model`: `now` where one can be at once, nil where none comes back by itself. Grants nothing.
     func nextAvailability(model: String?, at now: Moment) -> Moment?
 
@@ -82,6 +88,11 @@ public struct KeyLease: ~Copyable, Sendable {
         self.pool = pool
         self.key = key
         self.grantedAt = now
+    }
+
+    /// Tells the pool that the attempt was answered in order, while its body is still under way.
+    public borrowing func noteAnswer(model: String?, at now: Moment) {
+        pool.noteAnswer(key, model: model, grantedAt: grantedAt, at: now)
     }
 
     /// Gives the key back with what the attempt taught.

@@ -107,10 +107,7 @@ public final class RotatingKeyPool: KeyPool {
         switch outcome {
         case .success:
             entry.successCount.add(1, ordering: .sequentiallyConsistent)
-            let memory = entry.memory.load(ordering: .relaxed)
-            if memory != 0, memory >> 63 != 0 || model.map({ memory & KeyStanding.memoryBit(of: $0) != 0 }) ?? false {
-                learn(entry, outcome, model: model, grantedAt: grantedAt, at: now)
-            }
+            learnSuccess(entry, model: model, grantedAt: grantedAt, at: now)
         case .abandoned:
             if entry.memory.load(ordering: .relaxed) >> 63 != 0 { learn(entry, outcome, model: model, grantedAt: grantedAt, at: now) }
         case .rateLimited, .exhausted, .keyRejected, .forbidden, .upstreamFailed:
@@ -119,6 +116,24 @@ public final class RotatingKeyPool: KeyPool {
         }
         markUnrecorded(entry)
         if board.rotation.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
+    }
+
+    public func hasKey(model: String?, excluding tried: TriedKeys, at now: Moment) -> Bool {
+        family.returnKeysIfDue(at: now)
+        return candidates(of: board.rotation(for: model), excluding: tried).first(from: 0) != nil
+    }
+
+    public func noteAnswer(_ key: any LeasedKey, model: String?, grantedAt: Moment, at now: Moment) {
+        guard let entry = key as? KeyEntry else { preconditionFailure("an attempt is noted by the pool that granted its lease") }
+        learnSuccess(entry, model: model, grantedAt: grantedAt, at: now)
+    }
+
+    /// Takes no lock where nothing is remembered that a success would end.
+    private func learnSuccess(_ entry: KeyEntry, model: String?, grantedAt: Moment, at now: Moment) {
+        let memory = entry.memory.load(ordering: .relaxed)
+        if memory != 0, memory >> 63 != 0 || model.map({ memory & KeyStanding.memoryBit(of: $0) != 0 }) ?? false {
+            learn(entry, .success, model: model, grantedAt: grantedAt, at: now)
+        }
     }
 
     public func nextAvailability(model: String?, at now: Moment) -> Moment? {

@@ -35,10 +35,10 @@ final class Origin {
     }
 
     /// The idle connection that was used last and is still quiet.
-    func takeIdle(at now: Moment) -> UpstreamConnection? {
+    func takeIdle() -> UpstreamConnection? {
         while let connection = idle.popLast() {
             connection.idleIndex = -1
-            if connection.isStillQuiet(at: now) { return connection }
+            if connection.isStillQuiet() { return connection }
             connection.close()
         }
         return nil
@@ -130,7 +130,6 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     private(set) var isClosed = false
     private var hasPeerClosed = false
     private var isParked = false
-    private var idleSince = Moment.distantPast
     private lazy var deadline = Deadline(target: self)
     private static let idleNanoseconds: Int64 = 55_000_000_000
 
@@ -144,7 +143,10 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     override func ready(_ mask: UInt32) {
         guard let user else {
             // Put aside with an unread answer: its reader will look for itself.
-            if isParked { return }
+            if isParked {
+                if mask & (Readiness.peerClosed | Readiness.broken) != 0 { hasPeerClosed = true }
+                return
+            }
             // Idle: whatever comes now was asked for by nobody. Readiness to send is no news.
             if mask & (Readiness.peerClosed | Readiness.broken) != 0 || mask & Readiness.input != 0 && !hasOnlyRecords {
                 origin.drop(self)
@@ -162,6 +164,11 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
             // The first call may have ended the use.
             if !isClosed { self.user?.upstreamReadable(self) }
         }
+    }
+
+    /// Readiness that was noted while its reader was busy.
+    override func resume() {
+        if !isClosed, isReadable { user?.upstreamReadable(self) }
     }
 
     @inline(__always) func read(into base: UnsafeMutableRawPointer, count: Int) -> TransferResult {
@@ -262,18 +269,18 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
             close()
             return
         }
+        stage?.erase()
         stage = nil
-        idleSince = reactor.now
+        isReadable = false
         reactor.deadlines.set(deadline, to: reactor.now.advanced(byNanoseconds: UpstreamConnection.idleNanoseconds))
         origin.keep(self)
     }
 
-    func isStillQuiet(at now: Moment) -> Bool {
+    func isStillQuiet() -> Bool {
         reactor.deadlines.clear(deadline)
         if isClosed || hasPeerClosed { return false }
-        // A close may stand in the socket that the present batch has not told yet; what was used a moment ago is not asked.
-        if tls == nil, now.nanoseconds - idleSince.nanoseconds > 5_000_000 { return Syscall.isQuiet(fd) }
-        return true
+        // A close, or octets that nobody asked for, may stand in the socket that the present batch has not told yet.
+        return tls != nil ? hasOnlyRecords : Syscall.isQuiet(fd)
     }
 
     func deadlinePassed(_ deadline: Deadline) {
@@ -288,6 +295,8 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         user = nil
         reactor.deadlines.remove(deadline)
         reactor.deregister(self, fd: fd)
+        stage?.erase()
+        stage = nil
         if let tls {
             tls.cancel()
             self.tls = nil

@@ -16,7 +16,8 @@ final class Deadline {
     // The moment under which the heap sorts it; never later than `wanted`.
     fileprivate var queued = Moment.distantFuture
     fileprivate(set) var wanted = Moment.distantFuture
-    unowned let target: any DeadlineTarget
+    // Weak: one that its target forgot to take out must not be the end of the process.
+    private(set) weak var target: (any DeadlineTarget)?
 
     init(target: any DeadlineTarget) { self.target = target }
 }
@@ -74,7 +75,7 @@ final class DeadlineQueue {
                 continue
             }
             remove(top)
-            top.target.deadlinePassed(top)
+            top.target?.deadlinePassed(top)
         }
     }
 

@@ -88,7 +88,7 @@ final class MessageHead {
     func isNamedByConnection(_ name: ByteView) -> Bool {
         for line in fields where line.known == .connection {
             var found = false
-            forEachListElement(of: value(line)) { if $0.equalsIgnoringCase(name) { found = true } }
+            forEachListElement(of: value(line)) { if namesAlike($0, name) { found = true } }
             if found { return true }
         }
         return false

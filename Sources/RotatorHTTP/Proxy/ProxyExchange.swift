@@ -74,6 +74,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     // Attempts
     private var machine = ExchangeStateMachine(attemptLimit: 1, replay: .refused)
     private var tried = TriedKeys()
+    private var lastKeyID: KeyID?
     private var lease: KeyLease?
     private var attempt: ConnectAttempt?
     private var upstream: UpstreamConnection?
@@ -81,6 +82,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     private var sendsChunked = false
     private var sentLastChunk = false
     private var hasSentRequest = false
+    private var isSendBroken = false
     private var isReusedConnection = false
     private var parser = HeadParser(.response)
     private var answerHead: MessageHead?
@@ -126,8 +128,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .none(let pairs):
             removedQueryPairs = pairs
             // Only an OpenAI-format body can still hold one.
-            let candidate = worker.runtime(forSlug: request.bytes.view[slug], isLLM: isLLM)
-            if isLLM, hasJSONBody, candidate?.upstream.adapter.readsCredentialFromBody ?? true, hasBody {
+            // Whether the slug's dialect knows such a member is not asked here: the answer's moment would tell whether there is such a slug.
+            if isLLM, hasJSONBody, hasBody {
                 needsBodyCredential = true
                 needsWholeBody = true
                 if let length = request.contentLength, length > worker.settings.bodyBytesMax { reject(ProxyExchange.unauthorised) }
@@ -239,7 +241,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         if let earlyError { return answer(with: earlyError) }
         guard !isBodyWhole else { return }
         connection?.wantBody()
-        guard !needsWholeBody, isAuthenticated else { return }
+        // Telling the client may have shown that it has gone.
+        guard phase == .receiving, connection != nil, !needsWholeBody, isAuthenticated else { return }
         // The model decides which keys may be chosen: as much as is kept for a replay may be waited for.
         if isLLM, bodyReceived <= worker.settings.replayBytesMax {
             if !hasFacts { readFacts() }
@@ -280,6 +283,9 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     /// The request has all that is needed for the first attempt.
     private func begin() {
+        guard phase == .receiving, connection != nil else { return }
+        // Bounds the attempts; the client's upload has bounds of its own.
+        totalDeadline = worker.reactor.now.advanced(byNanoseconds: worker.spans.exchange)
         if needsBodyCredential {
             guard authenticateFromBody() else { return answer(with: ProxyExchange.unauthorised) }
             route()
@@ -318,11 +324,12 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     // MARK: Choosing a key
 
     private func choose() {
-        guard let runtime else { return }
+        guard let runtime, phase != .over, connection != nil else { return }
         let now = worker.reactor.now
         switch runtime.upstream.pool.lease(model: facts.model, excluding: tried, at: now) {
         case .granted(let granted):
             tried.insert(granted.key.id)
+            lastKeyID = granted.key.id
             lease = consume granted
             _ = machine.attemptBegan()
             runtime.metrics.attempts += 1
@@ -347,7 +354,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     private func connect() {
         guard let runtime else { return }
-        if let idle = runtime.origin.takeIdle(at: worker.reactor.now) {
+        if let idle = runtime.origin.takeIdle() {
             isReusedConnection = true
             send(on: idle)
             return
@@ -391,6 +398,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         parser = HeadParser(.response)
         bodySent = 0
         hasSentRequest = false
+        isSendBroken = false
         sentLastChunk = false
         sendsChunked = !isBodyWhole && request.contentLength == nil && request.isChunked
         let head = worker.reactor.buffers.take()
@@ -399,7 +407,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         setDeadline(worker.reactor.now.advanced(byNanoseconds: worker.spans.firstByte))
         pump()
         // A connection that was idle has its readiness from before; a fresh one is told by epoll.
-        if phase == .awaitingHead, upstream === connection, connection.isReadable { upstreamReadable(connection) }
+        if phase == .awaitingHead, upstream === connection, connection.isReadable { worker.reactor.deferResume(of: connection) }
     }
 
     private func composeRequest(into out: ByteBuffer) {
@@ -514,7 +522,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     /// Sends as much of the request as there is and the upstream takes.
     private func pump() {
-        guard let upstream, let head = toUpstream, !hasSentRequest else { return }
+        guard let upstream, let head = toUpstream, !hasSentRequest, !isSendBroken else { return }
         while upstream.isWritable {
             let held = body?.count ?? 0
             let available = held - (bodySent - bodyDropped)
@@ -565,10 +573,11 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .wouldBlock, .ended: return 0
         case .failed:
             // The upstream may have answered before it closed: that is read first.
-            if let upstream { 
+            // Not from here: the client's octets may lie in the scratch memory that it would be read into.
+            isSendBroken = true
+            if let upstream {
                 upstream.noteUnread()
-                hasSentRequest = true
-                upstreamReadable(upstream)
+                worker.reactor.deferResume(of: upstream)
             }
             return nil
         }
@@ -754,12 +763,13 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
     }
 
+    /// Connections to an HTTP proxy that reads our requests are used once: some (tinyproxy) promise to stay open and close all the same.
     private func releaseUpstream(of answer: Answer, isReusable: Bool) {
         guard let connection = answer.connection else { return }
         answer.connection = nil
         if upstream === connection { upstream = nil }
         let keepsOpen = answer.head.minorVersion == 1 ? !answer.head.connectionClose : answer.head.connectionKeepAlive && !answer.head.connectionClose
-        if isReusable, keepsOpen, hasSentRequest, !answer.decoder.endsWithConnection, !connection.isReadable || connection.origin.isEncrypted {
+        if isReusable, keepsOpen, !connection.origin.usesAbsoluteForm, hasSentRequest, !isSendBroken, !answer.decoder.endsWithConnection, !connection.isReadable || connection.origin.isEncrypted {
             connection.release()
         } else {
             connection.close()
@@ -875,14 +885,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     private var hasUntriedKey: Bool {
         guard let runtime else { return false }
         let now = worker.reactor.now
-        switch runtime.upstream.pool.lease(model: facts.model, excluding: tried, at: now) {
-        case .granted(let granted):
-            granted.settle(.abandoned, model: facts.model, at: now)
-            return true
-        case .resting: return false
-        case .allTried: return false
-        case .noKeys: return false
-        }
+        return runtime.upstream.pool.hasKey(model: facts.model, excluding: tried, at: now)
     }
 
     private func discardLast() {
@@ -914,6 +917,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         phase = .relaying
         status = answer.head.status
         firstByteAt = worker.reactor.now
+        // A stream may run for long: what its beginning says of the key must not wait for its end.
+        lease?.noteAnswer(model: facts.model, at: worker.reactor.now)
         if isStreamType(answer.head) { isStream = true }
         if isStream {
             worker.openStreams += 1
@@ -943,7 +948,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             // An answer that was put aside: its connection was not listened to meanwhile.
             upstream = source
             source.unpark(for: self)
-            upstreamReadable(source)
+            worker.reactor.deferResume(of: source)
         }
     }
 
@@ -1126,7 +1131,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         if error.code == .invalidProxyKey { out.append("WWW-Authenticate: Bearer\r\n") }
         if firstByteAt == nil { firstByteAt = worker.reactor.now }
-        appendOwnFields(to: out, keyID: nil, closes: connection.mustClose)
+        appendOwnFields(to: out, keyID: lastKeyID, closes: connection.mustClose)
         out.append("\r\n")
         if !request.methodView.equals("HEAD") { out.append(body.octets) }
         over(status: status)

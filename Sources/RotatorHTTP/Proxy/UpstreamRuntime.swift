@@ -50,11 +50,11 @@ final class UpstreamRuntime {
         keyName = octets { $0.append(text: placement.name) }
         keyFieldStart = octets { $0.append(text: "\(placement.name): \(placement.prefix)") }.view
         keyQueryStart = octets { buffer in
-            for text in [placement.name, placement.prefix] {
+            for (index, text) in [placement.name, placement.prefix].enumerated() {
                 let plain = ByteBuffer(capacity: 64)
                 plain.append(text: text)
                 QueryPairs.appendEncoded(plain.view, to: buffer)
-                if text == placement.name { buffer.append(0x3D) }
+                if index == 0 { buffer.append(0x3D) }
             }
         }.view
         let extras = configuration.extraHeaders.sorted { $0.key < $1.key }

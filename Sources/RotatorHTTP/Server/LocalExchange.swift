@@ -10,11 +10,13 @@ final class LocalExchange: Exchange {
     private var ticket: UInt64 = 0
     private var path = ""
     private var query: String?
+    private let worker: Worker
 
     init(request: MessageHead, connection: ServerConnection, path: String = "", query: String? = nil, error: ProxyError? = nil) {
         self.error = error
         self.path = path
         self.query = query
+        worker = connection.worker
         super.init(request: request, connection: connection)
     }
 
@@ -40,7 +42,6 @@ final class LocalExchange: Exchange {
     override func bodyEnded() {
         guard let connection, !isAnswered else { return }
         if error != nil { return answerError() }
-        let worker = connection.worker
         if path == "/healthz", request.methodView.equals("GET") || request.methodView.equals("HEAD") {
             return send(LocalResponse(status: 200, fields: [HeaderField("Content-Type", "text/plain; charset=utf-8"), HeaderField("Cache-Control", "no-store")], body: Array("ok\n".utf8)))
         }
@@ -56,7 +57,7 @@ final class LocalExchange: Exchange {
     }
 
     override func clientGone() {
-        if let worker = connection?.worker { worker.forget(ticket) }
+        worker.forget(ticket)
         isAnswered = true
     }
 

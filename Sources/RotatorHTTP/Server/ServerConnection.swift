@@ -233,8 +233,11 @@ final class ServerConnection: Pollable, DeadlineTarget {
         let asReset = isHTTP10 || exchange?.responseEndsWithConnection == true
         if !asReset { flush() }
         if asReset || backlog > 0 { Syscall.resetOnClose(fd) }
-        exchange?.connection = nil
+        let cut = exchange
         exchange = nil
+        cut?.connection = nil
+        // An exchange that broke off by itself is over already; one that is cut by us ends here.
+        cut?.clientGone()
         close()
     }
 
@@ -282,9 +285,15 @@ final class ServerConnection: Pollable, DeadlineTarget {
                 exchange?.requestFailed(ProxyError(.requestTimeout, "No octet of the request body came for \(worker.settings.bodyIdleTimeout)."))
             }
         case .responding:
-            if backlog > 0 { close() }
-        case .lingering: close()
+            if backlog > 0 { closeVisibly() }
+        case .lingering: closeVisibly()
         }
+    }
+
+    /// Closes; where a part of the response was not taken, as a reset, lest it look whole.
+    private func closeVisibly() {
+        if backlog > 0 { Syscall.resetOnClose(fd) }
+        close()
     }
 
     private func readAvailable() {
@@ -292,7 +301,12 @@ final class ServerConnection: Pollable, DeadlineTarget {
         while isReadable, !isClosed {
             switch stage {
             case .idle, .head: break
-            case .body: if isBodyPaused { return }
+            case .body:
+                if isBodyPaused {
+                    // A client that closes before its request is whole has gone; what it sent before that stays unread.
+                    if hasPeerClosed { close() }
+                    return
+                }
             case .responding:
                 // Nothing is read while a response is under way; a close is told by epoll.
                 if hasPeerClosed { exchange?.clientHalfClosed() }
@@ -304,7 +318,15 @@ final class ServerConnection: Pollable, DeadlineTarget {
                 if count < Reactor.scratchCapacity, !hasPeerClosed { isReadable = false }
                 unsafe feed(ByteView(reactor.scratch, count: count))
             case .wouldBlock: isReadable = false
-            case .ended, .failed:
+            case .ended:
+                if stage == .lingering, backlog > 0 {
+                    // The client will send no more, but may still be reading.
+                    isReadable = false
+                    return
+                }
+                close()
+                return
+            case .failed:
                 close()
                 return
             }
@@ -377,6 +399,10 @@ final class ServerConnection: Pollable, DeadlineTarget {
 
     /// Nil when all octets were taken and the head isn't whole.
     private func processHead(_ bytes: ByteView) throws(HTTPFault) -> Int? {
+        if stage == .idle, requestCount > 0, bytes[0] == 0x0D {
+            // A stray empty line after a request (RFC 9112 §2.2) begins no head.
+            if bytes.count >= 2, bytes[1] == 0x0A { return 2 }
+        }
         let head = self.head ?? worker.takeHead()
         self.head = head
         if stage == .idle {
@@ -489,7 +515,8 @@ final class ServerConnection: Pollable, DeadlineTarget {
         stage = .lingering
         input = nil
         lingeredOctets = 0
-        worker.reactor.deadlines.set(deadline, to: worker.reactor.now + .seconds(5))
+        // As long as something of the response waits, the client has the time of any slow reader.
+        worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: pending == nil ? 5_000_000_000 : worker.spans.streamIdle))
         if pending == nil { shutDownSending() }
         if isReadable, !isClosed { worker.reactor.deferResume(of: self) }
     }

@@ -64,7 +64,12 @@ internal import Glibc
         guard capacity - end < number else { return }
         var wanted = capacity
         while wanted - end < number { wanted *= 2 }
-        unsafe base = unsafe realloc(base, wanted)
+        // Not realloc: what is left behind may hold a credential.
+        let larger: UnsafeMutableRawPointer = unsafe malloc(wanted)
+        unsafe memcpy(larger, base, end)
+        unsafe explicit_bzero(base, max(reach, end))
+        unsafe free(base)
+        unsafe base = larger
         capacity = wanted
     }
 
