@@ -2,7 +2,7 @@
 
 public import RotatorCore
 
-/// Finds the adapter of a format. The `switch` here is the only line that a new adapter adds outside its folder.
+/// Finds the adapter of a format. A new adapter adds a line here, and a new format its case in `APIFormat`.
 public struct AdapterRegistry: Sendable {
     private let adapters: [APIFormat: any Adapter]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/// Where a key travels in a request. Data, not code: read in the client's request, written in ours.
+/// Where a key travels in a request. Data, not code: written in our request in place of what the client sent there.
 public struct CredentialPlacement: Sendable, Hashable {
     /// The part of the request.
     public enum Location: String, Sendable, Hashable { case header, query }

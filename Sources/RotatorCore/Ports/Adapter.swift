@@ -47,7 +47,7 @@ public struct RequestFacts: Sendable, Hashable {
 
     /// The model that is asked for; nil where none can be read.
     public var model: String?
-    /// Whether the body asks for a stream (`"stream": true`).
+    /// Whether the request asks for a stream (`"stream": true`, or a path such as Gemini's `:streamGenerateContent`).
     public var wantsStream: Bool = false
     /// Each top-level `api_key` string member, in order. The ranges never overlap, and can all be removed together.
     public var bodyCredentials: [BodyCredential] = []

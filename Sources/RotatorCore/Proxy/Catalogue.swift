@@ -6,7 +6,7 @@ internal import Synchronization
 public final class Upstream: Sendable {
     /// The service's number and configuration.
     public let record: ServiceRecord
-    /// Its keys. The same pool lives on when the configuration changes.
+    /// Its keys. Standing and counters live on when keys or the configuration change: the pool's successor shares them.
     public let pool: any KeyPool
     /// Its dialect.
     public let adapter: any Adapter

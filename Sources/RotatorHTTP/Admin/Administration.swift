@@ -6,7 +6,7 @@ internal import Synchronization
 
 /// The services and keys of one process: read from the store, changed store-first, published to the requests.
 ///
-/// Every change is written to the store, then published in the ``Catalogue``, then audited; one change at a time, so memory and store cannot
+/// Every change is written to the store, then published in the `Catalogue`, then audited; one change at a time, so memory and store cannot
 /// tell different stories. A change that the store refused leaves memory as it was. Once begun, a change runs to its end even when the task that
 /// asked for it is cancelled. Any task may call any member.
 public final class Administration: Sendable {

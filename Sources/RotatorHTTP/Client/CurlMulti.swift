@@ -37,7 +37,10 @@ internal import RotatorCore
 
     deinit {
         if let deadline { reactor.deadlines.remove(deadline) }
-        for socket in sockets.values { socket.forget() }
+        // libcurl must not call back into an object that is going, and the watches know their group weakly.
+        _ = rotator_multi_set_socket(handle, nil, nil)
+        _ = rotator_multi_set_timer(handle, nil, nil)
+        for (fd, socket) in sockets { reactor.deregister(socket, fd: fd) }
         unsafe curl_multi_cleanup(handle)
     }
 

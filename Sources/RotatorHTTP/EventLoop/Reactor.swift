@@ -27,7 +27,7 @@ enum Readiness {
 }
 
 /// One thread with one epoll instance. All that it owns is touched on its thread alone; other threads hand it work by ``submit(_:)``.
-@safe final class Reactor: @unchecked Sendable { // Confinement: every member but `submit`, `inbox` and `wakeup` is used on `thread` only.
+@safe final class Reactor: @unchecked Sendable { // Confinement: everything but `submit`, `inbox`, `wakeup` and what is immutable is used on the thread of `run` only.
     private struct Slot {
         var pollable: Pollable?
         var generation: UInt32 = 0
@@ -40,7 +40,8 @@ enum Readiness {
     let clock: SystemClock
     let deadlines = DeadlineQueue()
     let buffers = BufferPool()
-    /// Where sockets are read into; used between a read and the end of its handling, never across events.
+    /// Where sockets are read into; used between a read and the end of its handling, never across events. Whoever handles octets that lie here
+    /// must not cause another read into it: a reader that has something to read then is deferred (``deferResume(of:)``).
     let scratch: UnsafeMutableRawPointer
     static let scratchCapacity = 65_536
     /// Octets before and after ``scratch`` in which a chunk's frame can be written around what was read.

@@ -65,6 +65,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     // Request body
     private var body: ByteBuffer?
     private var bodyReceived = 0
+    private var strangersOctets = 0
     private var bodySent = 0
     private var bodyDropped = 0
     private var isBodyWhole = false
@@ -211,6 +212,10 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             let error = needsBodyCredential ? ProxyExchange.unauthorised : ProxyExchange.tooLarge(worker.settings.bodyBytesMax)
             if phase == .receiving { reject(error) } else { requestFailed(error) }
             return
+        }
+        if needsBodyCredential, !isAuthenticated {
+            guard worker.holdForStranger(bytes.count) else { return reject(ProxyExchange.unauthorised) }
+            strangersOctets += bytes.count
         }
         let buffer = body ?? worker.reactor.buffers.take()
         body = buffer
@@ -1179,6 +1184,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         body = nil
         returnRequestBuffer()
         if isCountedStream { worker.openStreams -= 1 }
+        worker.releaseForStranger(strangersOctets)
+        strangersOctets = 0
         worker.exchangeEnded()
         let now = worker.reactor.now
         runtime?.metrics.count(status: status, duration: now.nanoseconds - startedAt.nanoseconds, firstByte: firstByteAt.map { $0.nanoseconds - startedAt.nanoseconds })

@@ -5,6 +5,7 @@ internal import RotatorCore
 /// A request that the server answers itself. Collects its body, hands it to the ``LocalHandler`` off the reactor, and sends the answer.
 final class LocalExchange: Exchange {
     private var body: [UInt8] = []
+    private var strangersOctets = 0
     private var error: ProxyError?
     private var isAnswered = false
     private var ticket: UInt64 = 0
@@ -26,8 +27,12 @@ final class LocalExchange: Exchange {
         if body.count + bytes.count > limit {
             error = ProxyError(.bodyTooLarge, "The request body is larger than \(limit) octets.")
             body = []
-        } else {
+        } else if worker.holdForStranger(bytes.count) {
+            strangersOctets += bytes.count
             unsafe body.append(contentsOf: bytes.raw)
+        } else {
+            error = ProxyError(.storeUnavailable, "Too many large requests are being read at the same time. Try again soon.", retryAfter: .seconds(1))
+            body = []
         }
     }
 
@@ -47,6 +52,7 @@ final class LocalExchange: Exchange {
         }
         let local = LocalRequest(method: request.methodView.string, path: path, query: query, fields: request.headerFields, body: body, peerAddress: connection.peerAddress)
         body = []
+        letGo()
         ticket = worker.await(self)
         worker.hand(local, ticket: ticket)
     }
@@ -56,7 +62,14 @@ final class LocalExchange: Exchange {
         answerError()
     }
 
+    /// What was read has been handed on, or is not wanted.
+    private func letGo() {
+        worker.releaseForStranger(strangersOctets)
+        strangersOctets = 0
+    }
+
     override func clientGone() {
+        letGo()
         worker.forget(ticket)
         isAnswered = true
     }
@@ -75,6 +88,7 @@ final class LocalExchange: Exchange {
     func send(_ response: LocalResponse) {
         guard let connection, !isAnswered else { return }
         isAnswered = true
+        letGo()
         let out = connection.output
         LocalExchange.appendStatusLine(response.status, to: out)
         for field in response.fields.lines {

@@ -10,8 +10,8 @@ internal import Synchronization
 public struct AdapterSource: Sendable {
     /// The adapter of a format.
     public var adapter: @Sendable (APIFormat) -> any Adapter
-    /// The adapter whose errors a client understands whose service is not known: path after the slug, whether the path is an llm one, and
-    /// which telling fields the request carries.
+    /// The adapter whose errors a client understands whose service is not known: whether the path is an llm one, the path after the slug (the whole
+    /// target where the request is malformed), and which telling fields the request carries.
     public var adapterForUnknownService: @Sendable (_ isLLM: Bool, _ path: RawSpan, _ hasAnthropicVersion: Bool, _ hasGoogleAPIKey: Bool) -> any Adapter
 
     /// Dialects.
@@ -57,6 +57,8 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     let queryKeyName: ByteBuffer
     let openAIAdapter: any Adapter
     var openStreams = 0
+    /// Octets of request bodies that are held for clients who have not shown yet that they may send any.
+    private var strangersOctets = 0
     private(set) var isDraining = false
 
     private let catalogue: Catalogue
@@ -158,6 +160,16 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         if let mark = view[0..<end].firstIndex(of: 0x3F, from: start) { return (start..<mark, (mark + 1)..<end) }
         return (start..<end, nil)
     }
+
+    /// Takes `count` octets more from strangers; false when together they have sent more than two of the largest bodies.
+    func holdForStranger(_ count: Int) -> Bool {
+        guard strangersOctets + count <= 2 * settings.bodyBytesMax else { return false }
+        strangersOctets += count
+        return true
+    }
+
+    /// Octets that were held for a stranger are gone, or no stranger's any more.
+    func releaseForStranger(_ count: Int) { strangersOctets -= count }
 
     func exchangeBegan() { running += 1 }
     func exchangeEnded() { running -= 1 }

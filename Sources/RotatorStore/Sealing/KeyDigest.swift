@@ -8,7 +8,7 @@ public enum KeyDigest {
     /// The number of octets of a digest.
     public static let byteCount = 32
 
-    /// SHA-256 of a credential's octets, as ``ClientKey/digest`` holds it. Any thread; does not block.
+    /// SHA-256 of a credential's octets, as `ClientKey.digest` holds it. Any thread; does not block.
     public static func sha256(of secret: Secret) -> [UInt8] {
         unsafe secret.withUnsafeBytes { bytes in
             var hash = SHA256()
@@ -17,7 +17,7 @@ public enum KeyDigest {
         }
     }
 
-    /// SHA-256 of a credential's octets, as ``ClientKey/digest`` holds it. Any thread; does not block.
+    /// SHA-256 of a credential's octets, as `ClientKey.digest` holds it. Any thread; does not block.
     public static func sha256(of octets: RawSpan) -> [UInt8] {
         unsafe octets.withUnsafeBytes { bytes in
             var hash = SHA256()
