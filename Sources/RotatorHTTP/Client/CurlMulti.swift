@@ -38,8 +38,8 @@ internal import RotatorCore
     deinit {
         if let deadline { reactor.deadlines.remove(deadline) }
         // libcurl must not call back into an object that is going, and the watches know their group weakly.
-        _ = rotator_multi_set_socket(handle, nil, nil)
-        _ = rotator_multi_set_timer(handle, nil, nil)
+        _ = unsafe rotator_multi_set_socket(handle, nil, nil)
+        _ = unsafe rotator_multi_set_timer(handle, nil, nil)
         for (fd, socket) in sockets { reactor.deregister(socket, fd: fd) }
         unsafe curl_multi_cleanup(handle)
     }

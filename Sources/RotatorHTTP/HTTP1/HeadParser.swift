@@ -53,6 +53,32 @@ struct HeadParser {
     /// Whether any octet of a head has come.
     var hasBegun: Bool { scanned > 0 || hasStartLine }
 
+    /// Takes octets that follow those of the calls before, and keeps in `head` what belongs to it. Returns how many of them do once the head is whole,
+    /// nil as long as it is not. When it throws, `head` holds all octets that were looked at, so that what was parsed of it can be read.
+    mutating func take(_ bytes: ByteView, into head: MessageHead) throws(HTTPFault) -> Int? {
+        let held = head.bytes.count
+        if held > 0 {
+            head.bytes.append(bytes)
+            guard case .complete(let length) = try advance(over: head.bytes.view, head: head) else { return nil }
+            head.bytes.removeLast(head.bytes.count - length)
+            return length - held
+        }
+        // The usual case, a head in one piece, is parsed where it lies.
+        let step: Step
+        do throws(HTTPFault) {
+            step = try advance(over: bytes, head: head)
+        } catch {
+            head.bytes.append(bytes)
+            throw error
+        }
+        guard case .complete(let length) = step else {
+            head.bytes.append(bytes)
+            return nil
+        }
+        head.bytes.append(bytes[0..<length])
+        return length
+    }
+
     /// Goes on over `bytes`, which begin with all that was seen before. Fills `head` (offsets count from the first of `bytes`).
     mutating func advance(over bytes: ByteView, head: MessageHead) throws(HTTPFault) -> Step {
         while true {

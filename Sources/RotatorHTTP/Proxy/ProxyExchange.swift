@@ -4,7 +4,7 @@ internal import Logging
 internal import RotatorCore
 
 /// One answer of an upstream: its head, what came of its body before it was judged, and where the rest comes from.
-private final class Answer {
+final class Answer {
     let head: MessageHead
     let keyID: KeyID
     var body: ByteBuffer?
@@ -25,7 +25,7 @@ private final class Answer {
 ///
 /// What is to be done is decided by ``ExchangeStateMachine`` and the pool; this class does it.
 final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamConnectionUser {
-    private enum Phase {
+    enum Phase {
         /// Reading as much of the request as is needed before the first attempt.
         case receiving
         /// Every key rests, and the service lets requests wait.
@@ -43,66 +43,66 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     }
 
     /// How the response is delimited for the client.
-    private enum Delimiting { case none, length, chunked, close }
+    enum Delimiting { case none, length, chunked, close }
 
-    private let worker: Worker
-    private let isLLM: Bool
-    private let slug: Range<Int>
-    private let rest: Range<Int>
-    private let query: Range<Int>?
-    private let startedAt: Moment
-    private let generatedID: UInt64
+    let worker: Worker
+    let isLLM: Bool
+    let slug: Range<Int>
+    let rest: Range<Int>
+    let query: Range<Int>?
+    let startedAt: Moment
+    let generatedID: UInt64
 
-    private var phase = Phase.receiving
-    private var runtime: UpstreamRuntime?
-    private var earlyError: ProxyError?
-    private var isAuthenticated = false
-    private var needsBodyCredential = false
-    private var needsWholeBody = false
-    private var clientName = ""
-    private var removedQueryPairs: [Range<Int>] = []
+    var phase = Phase.receiving
+    var runtime: UpstreamRuntime?
+    var earlyError: ProxyError?
+    var isAuthenticated = false
+    var needsBodyCredential = false
+    var needsWholeBody = false
+    var clientName = ""
+    var removedQueryPairs: [Range<Int>] = []
 
     // Request body
-    private var body: ByteBuffer?
-    private var bodyReceived = 0
-    private var strangersOctets = 0
-    private var bodySent = 0
-    private var bodyDropped = 0
-    private var isBodyWhole = false
-    private var facts = RequestFacts()
-    private var hasFacts = false
+    var body: ByteBuffer?
+    var bodyReceived = 0
+    var strangersOctets = 0
+    var bodySent = 0
+    var bodyDropped = 0
+    var isBodyWhole = false
+    var facts = RequestFacts()
+    var hasFacts = false
 
     // Attempts
-    private var machine = ExchangeStateMachine(attemptLimit: 1, replay: .refused)
-    private var tried = TriedKeys()
-    private var lastKeyID: KeyID?
-    private var lease: KeyLease?
-    private var attempt: ConnectAttempt?
-    private var upstream: UpstreamConnection?
-    private var toUpstream: ByteBuffer?
-    private var sendsChunked = false
-    private var sentLastChunk = false
-    private var hasSentRequest = false
-    private var isSendBroken = false
-    private var isReusedConnection = false
-    private var parser = HeadParser(.response)
-    private var answerHead: MessageHead?
-    private var current: Answer?
-    private var last: Answer?
-    private var waitUntil = Moment.distantFuture
-    private lazy var deadline = Deadline(target: self)
-    private var totalDeadline: Moment
-    private var isStream = false
-    private var isCountedStream = false
+    var machine = ExchangeStateMachine(attemptLimit: 1, replay: .refused)
+    var tried = TriedKeys()
+    var lastKeyID: KeyID?
+    var lease: KeyLease?
+    var attempt: ConnectAttempt?
+    var upstream: UpstreamConnection?
+    var toUpstream: ByteBuffer?
+    var sendsChunked = false
+    var sentLastChunk = false
+    var hasSentRequest = false
+    var isSendBroken = false
+    var isReusedConnection = false
+    var parser = HeadParser(.response)
+    var answerHead: MessageHead?
+    var current: Answer?
+    var last: Answer?
+    var waitUntil = Moment.distantFuture
+    lazy var deadline = Deadline(target: self)
+    var totalDeadline: Moment
+    var isStream = false
+    var isCountedStream = false
 
     // Response
-    private var delimiting = Delimiting.none
-    private var batch = ChunkBatch()
-    private var isPaused = false
-    private var firstByteAt: Moment?
-    private var status = 0
+    var delimiting = Delimiting.none
+    var batch = ChunkBatch()
+    var isPaused = false
+    var firstByteAt: Moment?
+    var status = 0
 
-    private static let judgedOctets = 65_536
+    static let judgedOctets = 65_536
 
     init(request: MessageHead, connection: ServerConnection, worker: Worker, isLLM: Bool, slug: Range<Int>, rest: Range<Int>, query: Range<Int>?) {
         self.worker = worker
@@ -120,7 +120,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     // MARK: Authentication and routing
 
-    private func examine() {
+    func examine() {
         switch CredentialScan(request: request, query: query, worker: worker).result {
         case .valid(let name, let pairs):
             clientName = name
@@ -145,23 +145,23 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         route()
     }
 
-    private static let unauthorised = ProxyError(.invalidProxyKey, "The proxy key is missing or not valid. Present one of this proxy's keys where your SDK takes its API key.")
+    static let unauthorised = ProxyError(.invalidProxyKey, "The proxy key is missing or not valid. Present one of this proxy's keys where your SDK takes its API key.")
 
-    private var hasBody: Bool { request.isChunked || (request.contentLength ?? 0) > 0 }
+    var hasBody: Bool { request.isChunked || (request.contentLength ?? 0) > 0 }
 
-    private var hasJSONBody: Bool {
+    var hasJSONBody: Bool {
         guard let type = request.first(.contentType) else { return true }
         return ProxyExchange.isJSON(type)
     }
 
-    private static func isJSON(_ type: ByteView) -> Bool {
+    static func isJSON(_ type: ByteView) -> Bool {
         let end = type.firstIndex(of: 0x3B) ?? type.count
         let essence = trimmed(type[0..<end])
         if essence.equals(lowercase: "application/json") { return true }
         return essence.count > 5 && essence.dropFirst(essence.count - 5).equals(lowercase: "+json")
     }
 
-    private func route() {
+    func route() {
         guard worker.isCatalogueLoaded else {
             return reject(ProxyError(.storeUnavailable, "The catalogue has not been read yet: its store cannot be reached. Try again soon.", retryAfter: .seconds(1)))
         }
@@ -194,12 +194,12 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             replay: configuration.replay ?? (isLLM ? .failed : configuration.replayPolicy(forMethod: request.methodView.string)))
     }
 
-    private static func tooLarge(_ limit: Int) -> ProxyError {
+    static func tooLarge(_ limit: Int) -> ProxyError {
         ProxyError(.bodyTooLarge, "The request body is larger than \(limit) octets.")
     }
 
     /// Remembers the error; it goes out when the octets that have come are read, so that the connection can stay open where it may.
-    private func reject(_ error: ProxyError) {
+    func reject(_ error: ProxyError) {
         if earlyError == nil { earlyError = error }
     }
 
@@ -227,7 +227,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     }
 
     /// How many octets of the request body are held and not yet sent in this attempt.
-    private var unsentOctets: Int { (body?.count ?? 0) - (bodySent - bodyDropped) }
+    var unsentOctets: Int { (body?.count ?? 0) - (bodySent - bodyDropped) }
 
     override func bodyEnded() {
         isBodyWhole = true
@@ -271,7 +271,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         answer(with: earlyError ?? error)
     }
 
-    private func readFacts() {
+    func readFacts() {
         guard let runtime else { return }
         let contentType = request.first(.contentType)?.string
         withSpans { path, octets in
@@ -280,14 +280,14 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         hasFacts = true
     }
 
-    private func withSpans(_ read: (RawSpan, RawSpan) -> Void) {
+    func withSpans(_ read: (RawSpan, RawSpan) -> Void) {
         let path = request.bytes.view[rest]
         let octets = body?.view ?? ByteView.empty
         unsafe read(RawSpan(_unsafeBytes: path.raw), RawSpan(_unsafeBytes: octets.raw))
     }
 
     /// The request has all that is needed for the first attempt.
-    private func begin() {
+    func begin() {
         guard phase == .receiving, connection != nil else { return }
         // Bounds the attempts; the client's upload has bounds of its own.
         totalDeadline = worker.reactor.now.advanced(byNanoseconds: worker.spans.exchange)
@@ -303,7 +303,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         choose()
     }
 
-    private func authenticateFromBody() -> Bool {
+    func authenticateFromBody() -> Bool {
         let adapter = worker.runtime(forSlug: request.bytes.view[slug], isLLM: isLLM)?.upstream.adapter ?? worker.openAIAdapter
         withSpans { path, octets in
             facts = adapter.facts(path: path, contentType: "application/json", body: octets)
@@ -316,7 +316,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         return true
     }
 
-    private func removeBodyCredentials() {
+    func removeBodyCredentials() {
         guard let body else { return }
         for credential in facts.bodyCredentials.reversed() {
             var value = credential.value
@@ -328,7 +328,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     // MARK: Choosing a key
 
-    private func choose() {
+    func choose() {
         guard let runtime, phase != .over, connection != nil else { return }
         let now = worker.reactor.now
         switch runtime.upstream.pool.lease(model: facts.model, excluding: tried, at: now) {
@@ -357,7 +357,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
     }
 
-    private func connect() {
+    func connect() {
         guard let runtime else { return }
         if let idle = runtime.origin.takeIdle() {
             isReusedConnection = true
@@ -392,438 +392,11 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     }
 
     // The body is held from its first octet, and small enough to be kept for another attempt.
-    private var isReplayable: Bool { bodyDropped == 0 && bodyReceived <= worker.settings.replayBytesMax }
-
-    // MARK: Sending
-
-    private func send(on connection: UpstreamConnection) {
-        upstream = connection
-        connection.user = self
-        phase = .awaitingHead
-        parser = HeadParser(.response)
-        bodySent = 0
-        hasSentRequest = false
-        isSendBroken = false
-        sentLastChunk = false
-        sendsChunked = !isBodyWhole && request.contentLength == nil && request.isChunked
-        let head = worker.reactor.buffers.take()
-        toUpstream = head
-        composeRequest(into: head)
-        setDeadline(worker.reactor.now.advanced(byNanoseconds: worker.spans.firstByte))
-        pump()
-        // A connection that was idle has its readiness from before; a fresh one is told by epoll.
-        if phase == .awaitingHead, upstream === connection, connection.isReadable { worker.reactor.deferResume(of: connection) }
-    }
-
-    private func composeRequest(into out: ByteBuffer) {
-        guard let runtime, let secret = lease?.key.secret else { return }
-        let view = request.bytes.view
-        out.append(request.methodView)
-        out.append(0x20)
-        if runtime.origin.usesAbsoluteForm {
-            out.append("http://")
-            out.append(text: runtime.target.authority)
-        }
-        let repeated = unsafe runtime.target.repeatedVersion(in: view[rest].raw)
-        out.append(runtime.target.basePath)
-        let remaining = view[(rest.lowerBound + repeated)..<rest.upperBound]
-        if remaining.isEmpty, repeated == 0, runtime.target.basePath.isEmpty || runtime.target.endsWithSlash {
-            out.append(0x2F)
-        } else {
-            out.append(remaining)
-        }
-        composeQuery(into: out, secret: secret)
-        out.append(" HTTP/1.1\r\n")
-        out.append(runtime.hostLine)
-        for line in request.fields where forwards(line, runtime) {
-            out.append(request.name(line))
-            out.append(": ")
-            out.append(request.value(line))
-            out.append("\r\n")
-        }
-        for field in runtime.defaultFields where !hasField(field.name) {
-            out.append(field.line)
-        }
-        out.append(runtime.extraLines)
-        if runtime.placesKeyInHeader {
-            out.append(runtime.keyFieldStart)
-            unsafe secret.withUnsafeBytes { unsafe out.append(ByteView($0)) }
-            out.append("\r\n")
-        }
-        if let authorization = runtime.origin.proxyAuthorization {
-            out.append("Proxy-Authorization: ")
-            out.append(text: authorization)
-            out.append("\r\n")
-        }
-        if sendsChunked {
-            out.append("Transfer-Encoding: chunked\r\n")
-        } else if isBodyWhole {
-            if request.isChunked || request.contentLength != nil || (body?.count ?? 0) > 0 {
-                out.append("Content-Length: ")
-                out.append(decimal: body?.count ?? 0)
-                out.append("\r\n")
-            }
-        } else if let length = request.contentLength {
-            out.append("Content-Length: ")
-            out.append(decimal: length)
-            out.append("\r\n")
-        }
-        out.append("\r\n")
-    }
-
-    private func composeQuery(into out: ByteBuffer, secret: Secret) {
-        guard let runtime else { return }
-        let view = request.bytes.view
-        var hasAny = false
-        if let query {
-            let replaced = runtime.placesKeyInHeader ? [] : QueryPairs.ranges(named: runtime.keyName, in: view, query)
-            if removedQueryPairs.isEmpty, replaced.isEmpty {
-                out.append(0x3F)
-                out.append(view[query])
-                hasAny = true
-            } else {
-                var start = query.lowerBound
-                while start <= query.upperBound {
-                    let end = view[0..<query.upperBound].firstIndex(of: 0x26, from: start) ?? query.upperBound
-                    let pair = start..<end
-                    if !removedQueryPairs.contains(pair), !replaced.contains(pair) {
-                        out.append(hasAny ? 0x26 : 0x3F)
-                        out.append(view[pair])
-                        hasAny = true
-                    }
-                    start = end + 1
-                }
-            }
-        }
-        if !runtime.placesKeyInHeader {
-            out.append(hasAny ? 0x26 : 0x3F)
-            out.append(runtime.keyQueryStart)
-            unsafe secret.withUnsafeBytes { bytes in
-                unsafe QueryPairs.appendEncoded(ByteView(bytes), to: out)
-            }
-        }
-    }
-
-    private func forwards(_ line: FieldLine, _ runtime: UpstreamRuntime) -> Bool {
-        switch line.known {
-        case .host, .connection, .contentLength, .transferEncoding, .expect, .cookie, .keepAlive, .proxyConnection, .te, .trailer, .upgrade, .via,
-            .forwarded, .xForwarded, .proxyAuthenticate, .proxyAuthorization:
-            return false
-        case .removed: return false
-        case .other, .setCookie, .authorization, .xProxyKey, .xAPIKey, .xGoogAPIKey, .apiKey, .contentType, .xRequestID, .anthropicVersion, .xShouldRetry,
-            .xRotator, .retryAfter, .contentEncoding: break
-        }
-        let name = request.name(line)
-        if runtime.placesKeyInHeader, namesAlike(name, runtime.keyName.view) { return false }
-        for extra in runtime.extraNames where namesAlike(name, extra.view) { return false }
-        if request.namesFieldsInConnection, request.isNamedByConnection(name) { return false }
-        return true
-    }
-
-    private func hasField(_ name: ByteBuffer) -> Bool {
-        for line in request.fields where request.name(line).equalsIgnoringCase(name.view) { return true }
-        return false
-    }
-
-    /// Sends as much of the request as there is and the upstream takes.
-    private func pump() {
-        guard let upstream, let head = toUpstream, !hasSentRequest, !isSendBroken else { return }
-        while upstream.isWritable {
-            let held = body?.count ?? 0
-            let available = held - (bodySent - bodyDropped)
-            if sendsChunked {
-                if available > 0, let body, head.count < ServerConnection.backlogLimit {
-                    let run = body.view[(bodySent - bodyDropped)..<min(held, bodySent - bodyDropped + ServerConnection.backlogLimit)]
-                    head.append(hexadecimal: run.count)
-                    head.append("\r\n")
-                    head.append(run)
-                    head.append("\r\n")
-                    bodySent += run.count
-                } else if available == 0, isBodyWhole, !sentLastChunk {
-                    head.append("0\r\n\r\n")
-                    sentLastChunk = true
-                }
-                if head.isEmpty { break }
-                guard let moved = transfer(upstream.send(head.view)) else { return }
-                if moved == 0 { break }
-                head.consume(moved)
-            } else {
-                let run = available > 0 ? body!.view[(bodySent - bodyDropped)..<held] : ByteView.empty
-                if head.isEmpty, run.isEmpty { break }
-                guard let moved = transfer(head.isEmpty ? upstream.send(run) : upstream.send(head.view, run)) else { return }
-                if moved == 0 { break }
-                let ofHead = min(moved, head.count)
-                head.consume(ofHead)
-                bodySent += moved - ofHead
-            }
-            if !isBodyWhole || bodyReceived > worker.settings.replayBytesMax {
-                // A long upload moves: the first byte cannot be expected yet.
-                if phase == .awaitingHead { setDeadline(worker.reactor.now.advanced(byNanoseconds: worker.spans.firstByte)) }
-                dropSentBody()
-            }
-        }
-        if head.isEmpty, isBodyWhole, bodySent - bodyDropped == (body?.count ?? 0), !sendsChunked || sentLastChunk {
-            hasSentRequest = true
-            toUpstream = nil
-            head.eraseAndGive(to: worker.reactor.buffers)
-        } else if let body, body.count - (bodySent - bodyDropped) < ServerConnection.backlogLimit {
-            connection?.resumeBody()
-        }
-    }
-
-    /// Nil when the connection broke.
-    private func transfer(_ result: TransferResult) -> Int? {
-        switch result {
-        case .moved(let count): return count
-        case .wouldBlock, .ended: return 0
-        case .failed:
-            // The upstream may have answered before it closed: that is read first.
-            // Not from here: the client's octets may lie in the scratch memory that it would be read into.
-            isSendBroken = true
-            if let upstream {
-                upstream.noteUnread()
-                worker.reactor.deferResume(of: upstream)
-            }
-            return nil
-        }
-    }
-
-    /// A body too large for another attempt is not kept beyond what is still to be sent.
-    private func dropSentBody() {
-        guard bodyReceived > worker.settings.replayBytesMax, let body else { return }
-        let sent = bodySent - bodyDropped
-        if sent > 0 {
-            body.consume(sent)
-            bodyDropped += sent
-        }
-    }
-
-    func upstreamWritable(_ connection: UpstreamConnection) {
-        guard connection === upstream else { return }
-        pump()
-    }
-
-    // MARK: Receiving
-
-    func upstreamReadable(_ connection: UpstreamConnection) {
-        let reactor = worker.reactor
-        while connection === upstream, connection.isReadable, !isPaused {
-            switch unsafe connection.read(into: reactor.scratch, count: Reactor.scratchCapacity) {
-            case .moved(let count): unsafe consume(ByteView(reactor.scratch, count: count), from: connection)
-            case .wouldBlock: break
-            case .ended:
-                upstreamEnded(cleanly: true)
-                return
-            case .failed:
-                upstreamEnded(cleanly: false)
-                return
-            }
-            if phase == .relaying, let backlog = self.connection?.backlog, backlog > ServerConnection.backlogLimit {
-                self.connection?.flush()
-                if let backlog = self.connection?.backlog, backlog > ServerConnection.backlogLimit { isPaused = true }
-            }
-        }
-        if phase == .relaying { self.connection?.flush() }
-    }
-
-    override func outputDrained() {
-        guard phase == .relaying, isPaused else { return }
-        isPaused = false
-        if let upstream { upstreamReadable(upstream) }
-    }
-
-    private func consume(_ bytes: ByteView, from connection: UpstreamConnection) {
-        var bytes = bytes
-        if phase == .awaitingHead {
-            guard let rest = consumeHead(bytes) else { return }
-            bytes = rest
-        }
-        guard connection === upstream else { return }
-        consumeBody(bytes)
-        if !batch.isEmpty { flushBatch() }
-    }
-
-    /// Nil when the head isn't whole, or the attempt is over.
-    private func consumeHead(_ bytes: ByteView) -> ByteView? {
-        var bytes = bytes
-        while true {
-            let head = answerHead ?? worker.takeHead()
-            answerHead = head
-            let held = head.bytes.count
-            do throws(HTTPFault) {
-                let step: HeadParser.Step
-                if held == 0 {
-                    step = try parser.advance(over: bytes, head: head)
-                } else {
-                    head.bytes.append(bytes)
-                    step = try parser.advance(over: head.bytes.view, head: head)
-                }
-                switch step {
-                case .incomplete:
-                    if held == 0 { head.bytes.append(bytes) }
-                    return nil
-                case .complete(let length):
-                    if held == 0 { head.bytes.append(bytes[0..<length]) } else { head.bytes.removeLast(head.bytes.count - length) }
-                    bytes = bytes.dropFirst(length - held)
-                    answerHead = nil
-                    parser = HeadParser(.response)
-                    if head.status == 101 { throw .malformed("101 that nobody asked for") }
-                    if head.status < 200 {
-                        // Interim responses are ours to swallow; the client got its own 100.
-                        worker.give(head)
-                        continue
-                    }
-                    headArrived(head, hasSurplus: !bytes.isEmpty)
-                    return bytes
-                }
-            } catch {
-                worker.logger.info("the upstream's answer is not valid HTTP", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)", "fault": "\(error)"])
-                attemptFailed(.invalid, reason: "invalid_response")
-                return nil
-            }
-        }
-    }
-
-    private func headArrived(_ head: MessageHead, hasSurplus: Bool) {
-        guard let upstream, let keyID = lease?.key.id else { return }
-        if head.status == 407, upstream.origin.usesAbsoluteForm {
-            // The outbound proxy's own words: the upstream has not seen the request, nor the client anything to do with it.
-            worker.give(head)
-            attemptFailed(.notConnected, reason: "outbound_proxy_refused")
-            return
-        }
-        let answer = Answer(head: head, keyID: keyID)
-        answer.connection = upstream
-        let isBodiless = request.methodView.equals("HEAD") || head.status == 204 || head.status == 304
-        if isBodiless {
-            answer.decoder = .none
-        } else if head.isChunked {
-            answer.decoder = .chunked
-        } else if let length = head.contentLength {
-            answer.decoder = .length(length)
-        } else {
-            answer.decoder = .untilClose
-        }
-        current = answer
-        if answer.decoder.isFinished {
-            answer.isWhole = true
-            releaseUpstream(of: answer, isReusable: !hasSurplus)
-        }
-        if head.status < 400 || head.status == 501 || head.status == 505 {
-            commit(answer, isFinal: false)
-            return
-        }
-        phase = .judging
-        answer.body = worker.reactor.buffers.take()
-        setDeadline(worker.reactor.now + .seconds(2))
-        if answer.isWhole { judge() }
-    }
-
-    private func consumeBody(_ bytes: ByteView) {
-        guard let answer = current else { return }
-        var bytes = bytes
-        do throws(HTTPFault) {
-            while true {
-                switch try answer.decoder.step(bytes) {
-                case .data(let skip, let count):
-                    let run = bytes[skip..<(skip + count)]
-                    bytes = bytes.dropFirst(skip + count)
-                    if phase == .relaying {
-                        relay(run)
-                    } else {
-                        answer.body?.append(run)
-                    }
-                    // Known at once where the length tells; the next octets belong to nobody.
-                    if answer.decoder.isFinished {
-                        answerWhole(surplus: bytes)
-                        return
-                    }
-                case .needMore:
-                    if phase == .judging, let held = answer.body, held.count >= ProxyExchange.judgedOctets { judge() }
-                    return
-                case .finished(let skip):
-                    answerWhole(surplus: bytes.dropFirst(skip))
-                    return
-                }
-                if phase == .over { return }
-                if phase == .judging, bytes.isEmpty, let held = answer.body, held.count >= ProxyExchange.judgedOctets {
-                    judge()
-                    return
-                }
-            }
-        } catch {
-            upstreamEnded(cleanly: false)
-        }
-    }
-
-    /// The body of the current answer is whole.
-    private func answerWhole(surplus: ByteView) {
-        guard let answer = current else { return }
-        answer.isWhole = true
-        releaseUpstream(of: answer, isReusable: surplus.isEmpty)
-        if phase == .judging {
-            judge()
-        } else if phase == .relaying {
-            finishRelay()
-        }
-    }
-
-    /// Connections to an HTTP proxy that reads our requests are used once: some (tinyproxy) promise to stay open and close all the same.
-    private func releaseUpstream(of answer: Answer, isReusable: Bool) {
-        guard let connection = answer.connection else { return }
-        answer.connection = nil
-        if upstream === connection { upstream = nil }
-        let keepsOpen = answer.head.minorVersion == 1 ? !answer.head.connectionClose : answer.head.connectionKeepAlive && !answer.head.connectionClose
-        if isReusable, keepsOpen, !connection.origin.usesAbsoluteForm, hasSentRequest, !isSendBroken, !answer.decoder.endsWithConnection, !connection.isReadable || connection.origin.isEncrypted {
-            connection.release()
-        } else {
-            connection.close()
-        }
-        returnRequestBuffer()
-    }
-
-    private func returnRequestBuffer() {
-        if let toUpstream {
-            self.toUpstream = nil
-            toUpstream.eraseAndGive(to: worker.reactor.buffers)
-        }
-    }
-
-    private func upstreamEnded(cleanly: Bool) {
-        switch phase {
-        case .awaitingHead:
-            attemptFailed(.cut, reason: isReusedConnection ? "connection_closed" : "cut_before_head")
-        case .judging, .relaying:
-            guard let answer = current else { return }
-            if cleanly, answer.decoder.endsWithConnection {
-                answer.isWhole = true
-                releaseUpstream(of: answer, isReusable: false)
-                if phase == .judging { judge() } else { finishRelay() }
-                return
-            }
-            answer.isBroken = true
-            releaseUpstream(of: answer, isReusable: false)
-            if phase == .judging { judge() } else { breakRelay() }
-        case .receiving, .waitingForKey, .pausing, .connecting, .over: break
-        }
-    }
-
-    private func attemptFailed(_ how: NoAnswer, reason: String) {
-        if let head = answerHead {
-            worker.give(head)
-            answerHead = nil
-        }
-        cancelUpstream()
-        worker.logger.info("attempt ended without an answer", metadata: [
-            "service": "\(serviceSlug)", "request": "\(requestIDText)", "key": "\(lease?.key.id.rawValue ?? 0)", "reason": "\(reason)",
-        ])
-        settle(.upstreamFailed(reason: reason))
-        perform(machine.endedWithoutAnswer(how, isReplayable: isReplayable, jitter: worker.jitter()))
-    }
+    var isReplayable: Bool { bodyDropped == 0 && bodyReceived <= worker.settings.replayBytesMax }
 
     // MARK: Deciding
 
-    private func judge() {
+    func judge() {
         guard let runtime, let answer = current, phase == .judging else { return }
         let now = worker.reactor.now
         let told = UpstreamAnswer(status: answer.head.status, fields: answer.head.headerFields, bodyPrefix: answer.body.map { $0.view[0..<min($0.count, ProxyExchange.judgedOctets)].array } ?? [])
@@ -848,7 +421,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     }
 
     /// Tells the log what an attempt has done to its key.
-    private func noteStanding(of key: KeyID, after outcome: AttemptOutcome, status: Int) {
+    func noteStanding(of key: KeyID, after outcome: AttemptOutcome, status: Int) {
         guard worker.logger.logLevel <= .info else { return }
         var metadata: Logger.Metadata = [
             "service": "\(serviceSlug)", "request": "\(requestIDText)", "key": "\(key)", "status": "\(status)", "outcome": "\(outcome.word)",
@@ -861,7 +434,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         worker.logger.info("the upstream refused a key", metadata: metadata)
     }
 
-    private func perform(_ action: ExchangeStateMachine.Action) {
+    func perform(_ action: ExchangeStateMachine.Action) {
         switch action {
         case .passOn:
             guard let answer = current ?? last else { return }
@@ -887,19 +460,19 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     }
 
     /// Whether a key could have been spent on another attempt: where none could, it is not the replay rule alone that ends them.
-    private var hasUntriedKey: Bool {
+    var hasUntriedKey: Bool {
         guard let runtime else { return false }
         let now = worker.reactor.now
         return runtime.upstream.pool.hasKey(model: facts.model, excluding: tried, at: now)
     }
 
-    private func discardLast() {
+    func discardLast() {
         guard let answer = last else { return }
         last = nil
         discard(answer)
     }
 
-    private func discard(_ answer: Answer) {
+    func discard(_ answer: Answer) {
         answer.connection?.close()
         answer.connection = nil
         if let body = answer.body { worker.reactor.buffers.give(body) }
@@ -907,243 +480,18 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         worker.give(answer.head)
     }
 
-    private func settle(_ outcome: AttemptOutcome) {
+    func settle(_ outcome: AttemptOutcome) {
         guard let lease = self.lease.take() else { return }
         lease.settle(outcome, model: facts.model, at: worker.reactor.now)
     }
 
-    // MARK: The response
-
-    /// The head of `answer` goes to the client: from here on there is no other attempt.
-    private func commit(_ answer: Answer, isFinal: Bool) {
-        discardLast()
-        guard let connection else { return }
-        current = answer
-        phase = .relaying
-        status = answer.head.status
-        firstByteAt = worker.reactor.now
-        // A stream may run for long: what its beginning says of the key must not wait for its end.
-        lease?.noteAnswer(model: facts.model, at: worker.reactor.now)
-        if isStreamType(answer.head) { isStream = true }
-        if isStream {
-            worker.openStreams += 1
-            isCountedStream = true
-            totalDeadline = .distantFuture
-        }
-        composeResponse(answer, isFinal: isFinal, connection)
-        if hasSentRequest, let body {
-            worker.reactor.buffers.give(body)
-            self.body = nil
-        }
-        if let held = answer.body {
-            relayHeld(held.view)
-            worker.reactor.buffers.give(held)
-            answer.body = nil
-        }
-        if answer.isWhole {
-            finishRelay()
-            return
-        }
-        guard let source = answer.connection else {
-            breakRelay()
-            return
-        }
-        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
-        if upstream !== source {
-            // An answer that was put aside: its connection was not listened to meanwhile.
-            upstream = source
-            source.unpark(for: self)
-            worker.reactor.deferResume(of: source)
-        }
-    }
-
-    private func isStreamType(_ head: MessageHead) -> Bool {
-        guard let type = head.first(.contentType) else { return false }
-        let essence = trimmed(type[0..<(type.firstIndex(of: 0x3B) ?? type.count)])
-        return essence.equals(lowercase: "text/event-stream") || essence.equals(lowercase: "application/x-ndjson") || essence.equals(lowercase: "application/vnd.amazon.eventstream")
-    }
-
-    private func composeResponse(_ answer: Answer, isFinal: Bool, _ connection: ServerConnection) {
-        let head = answer.head
-        let out = connection.output
-        out.append("HTTP/1.1 ")
-        out.append(decimal: head.status)
-        out.append(0x20)
-        out.append(head.bytes.view[head.reason])
-        out.append("\r\n")
-        var hasRetryAfter = false
-        for line in head.fields {
-            switch line.known {
-            case .connection, .contentLength, .transferEncoding, .keepAlive, .proxyConnection, .te, .trailer, .upgrade, .proxyAuthenticate, .proxyAuthorization, .xRotator: continue
-            case .setCookie: if isLLM { continue }
-            case .xShouldRetry: if isFinal { continue }
-            case .retryAfter: hasRetryAfter = true
-            case .other, .host, .expect, .cookie, .via, .forwarded, .xForwarded, .authorization, .xProxyKey, .xAPIKey, .xGoogAPIKey, .apiKey, .contentType, .xRequestID,
-                .anthropicVersion, .contentEncoding, .removed: break
-            }
-            let name = head.name(line)
-            if head.namesFieldsInConnection, head.isNamedByConnection(name) { continue }
-            out.append(name)
-            out.append(": ")
-            out.append(head.value(line))
-            out.append("\r\n")
-        }
-        if isFinal { out.append("x-should-retry: false\r\n") }
-        if isFinal, !hasRetryAfter, status == 429 || status == 503 { appendRetryAfter(secondsUntilKey, to: out) }
-        let isBodiless = request.methodView.equals("HEAD") || status == 204 || status == 304
-        if isBodiless {
-            delimiting = .none
-            if let length = head.contentLength, status != 204 {
-                out.append("Content-Length: ")
-                out.append(decimal: length)
-                out.append("\r\n")
-            }
-        } else if let length = head.contentLength, !head.isChunked {
-            delimiting = .length
-            out.append("Content-Length: ")
-            out.append(decimal: length)
-            out.append("\r\n")
-        } else if request.minorVersion == 0 {
-            delimiting = .close
-            responseEndsWithConnection = true
-        } else {
-            delimiting = .chunked
-            out.append("Transfer-Encoding: chunked\r\n")
-        }
-        appendOwnFields(to: out, keyID: answer.keyID, closes: connection.mustClose || delimiting == .close)
-        out.append("\r\n")
-    }
-
-    private var secondsUntilKey: Int {
-        guard let runtime else { return 1 }
-        let now = worker.reactor.now
-        guard let moment = runtime.upstream.pool.nextAvailability(model: facts.model, at: now) else { return 60 }
-        return max(1, Int((max(0, (moment - now).wholeNanoseconds) + 999_999_999) / 1_000_000_000))
-    }
-
-    private func appendRetryAfter(_ seconds: Int, to out: ByteBuffer) {
-        out.append("Retry-After: ")
-        out.append(decimal: seconds)
-        out.append("\r\n")
-    }
-
-    private func appendOwnFields(to out: ByteBuffer, keyID: KeyID?, closes: Bool) {
-        out.append("x-rotator-request-id: ")
-        if let own = ProxyExchange.saneID(request) { out.append(own) } else { out.append(requestIDHex: generatedID) }
-        out.append("\r\nx-rotator-attempts: ")
-        out.append(decimal: machine.attempts)
-        if let keyID {
-            out.append("\r\nx-rotator-key-id: ")
-            out.append(decimal: Int(keyID.rawValue))
-        }
-        out.append("\r\n")
-        if closes {
-            connection?.closeAfterResponse()
-            out.append("Connection: close\r\n")
-        } else if request.minorVersion == 0 {
-            out.append("Connection: keep-alive\r\n")
-        }
-    }
-
-    /// The client's own request id where it is 1 to 128 letters, digits and `-_.:`.
-    static func saneID(_ request: MessageHead) -> ByteView? {
-        guard let id = request.first(.xRequestID), id.count >= 1, id.count <= 128 else { return nil }
-        for index in 0..<id.count where !isUnreserved(id[index]) && id[index] != 0x3A { return nil }
-        return id
-    }
-
-    private var requestIDText: String { ProxyExchange.saneID(request)?.string ?? hexText(generatedID) }
-    private var serviceSlug: String { runtime?.upstream.record.configuration.slug ?? "" }
-
-    private func relay(_ bytes: ByteView) {
-        guard let connection, !bytes.isEmpty else { return }
-        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
-        switch delimiting {
-        case .none: break
-        case .length, .close: connection.write(bytes)
-        case .chunked: batch.add(bytes)
-        }
-    }
-
-    /// Sends what one read brought as one chunk.
-    @inline(__always) private func flushBatch(isLast: Bool = false) {
-        guard !batch.isEmpty else {
-            if isLast { connection?.output.append("0\r\n\r\n") }
-            return
-        }
-        let framed = batch.take(isLast: isLast)
-        connection?.write(framed, isWhole: true)
-    }
-
-    /// Sends what was held back to be judged: it lies in a buffer of its own.
-    private func relayHeld(_ bytes: ByteView) {
-        guard let connection, !bytes.isEmpty else { return }
-        if delimiting == .chunked {
-            let out = connection.output
-            out.append(hexadecimal: bytes.count)
-            out.append("\r\n")
-            out.append(bytes)
-            out.append("\r\n")
-        } else if delimiting != .none {
-            connection.output.append(bytes)
-        }
-    }
-
-    private func finishRelay() {
-        guard let connection else { return }
-        if delimiting == .chunked { flushBatch(isLast: true) }
-        settle(.success)
-        // The exchange's own use of the head ends before the connection gives it back.
-        over(status: status)
-        connection.finishResponse()
-    }
-
-    /// The upstream broke off: so does the client's connection.
-    private func breakRelay() {
-        flushBatch()
-        settle(.success)
-        cancelUpstream()
-        worker.logger.info("the upstream broke off in the body", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)"])
-        let connection = self.connection
-        over(status: status)
-        connection?.breakOff()
-    }
-
-    /// One of our own errors ends the exchange.
-    private func answer(with error: ProxyError, isFinal: Bool = false) {
-        guard let connection, phase != .over else { return }
-        discardLast()
-        status = error.code.status
-        // A wrong proxy key must look the same whether the slug exists or not.
-        let adapter = error.code == .invalidProxyKey ? nil : runtime?.upstream.adapter
-        let dialect = adapter ?? worker.adapter(forUnknownService: request, path: rest, isLLM: isLLM)
-        let body = dialect.body(for: error)
-        let out = connection.output
-        LocalExchange.appendStatusLine(error.code.status, to: out)
-        out.append("Content-Type: ")
-        out.append(text: body.contentType)
-        out.append("\r\nContent-Length: ")
-        out.append(decimal: body.octets.count)
-        out.append("\r\n")
-        if isFinal { out.append("x-should-retry: false\r\n") }
-        if let retryAfter = error.retryAfter {
-            appendRetryAfter(max(1, Int((retryAfter.wholeNanoseconds + 999_999_999) / 1_000_000_000)), to: out)
-        }
-        if error.code == .methodNotAllowed, let allowed = runtime?.upstream.record.configuration.method {
-            out.append("Allow: ")
-            out.append(text: allowed == "GET" ? "GET, HEAD" : allowed)
-            out.append("\r\n")
-        }
-        if error.code == .invalidProxyKey { out.append("WWW-Authenticate: Bearer\r\n") }
-        if firstByteAt == nil { firstByteAt = worker.reactor.now }
-        appendOwnFields(to: out, keyID: lastKeyID, closes: connection.mustClose)
-        out.append("\r\n")
-        if !request.methodView.equals("HEAD") { out.append(body.octets) }
-        over(status: status)
-        connection.finishResponse()
-    }
-
     // MARK: Ends
+
+    override func outputDrained() {
+        guard phase == .relaying, isPaused else { return }
+        isPaused = false
+        if let upstream { upstreamReadable(upstream) }
+    }
 
     override func clientHalfClosed() {
         // Contract §2: a FIN after the whole request is a client that has gone.
@@ -1159,7 +507,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         worker.give(request)
     }
 
-    private func cancelUpstream() {
+    func cancelUpstream() {
         attempt?.cancel()
         attempt = nil
         if let upstream {
@@ -1171,7 +519,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     }
 
     /// Everything that the exchange held goes back; counts what came of it.
-    private func over(status: Int) {
+    func over(status: Int) {
         guard phase != .over else { return }
         phase = .over
         worker.reactor.deadlines.remove(deadline)
@@ -1197,7 +545,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     // MARK: Time
 
-    private func setDeadline(_ moment: Moment) {
+    func setDeadline(_ moment: Moment) {
         worker.reactor.deadlines.set(deadline, to: min(moment, totalDeadline))
     }
 

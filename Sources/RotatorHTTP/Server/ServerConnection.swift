@@ -135,49 +135,27 @@ final class ServerConnection: Pollable, DeadlineTarget {
             output.append(bytes)
             return
         }
-        if backlog > 0, let pending {
-            // Head and body, or chunk line and chunk, leave in one call.
-            switch Syscall.send(fd, pending.view, bytes) {
-            case .moved(let moved):
-                noteProgress()
-                if moved >= pending.count {
-                    let rest = moved - pending.count
-                    pending.removeAll()
-                    if rest < bytes.count {
-                        isWritable = false
-                        pending.append(bytes.dropFirst(rest))
-                    }
-                } else {
-                    pending.consume(moved)
-                    pending.append(bytes)
-                    isWritable = false
-                }
-            case .wouldBlock, .ended:
-                isWritable = false
-                pending.append(bytes)
-            case .failed: 
-                pending.append(bytes)
-                hasPeerClosed = true
-                isReadable = true
-                worker.reactor.deferResume(of: self)
-            }
-            return
-        }
-        switch Syscall.send(fd, bytes) {
-        case .moved(let moved):
+        // Head and body, or what waits and what is new, leave in one call.
+        let waiting = backlog > 0 ? pending : nil
+        let result = waiting.map { Syscall.send(fd, $0.view, bytes) } ?? Syscall.send(fd, bytes)
+        var moved = 0
+        switch result {
+        case .moved(let count):
+            moved = count
             noteProgress()
-            if moved < bytes.count {
-                isWritable = false
-                output.append(bytes.dropFirst(moved))
-            }
-        case .wouldBlock, .ended:
-            isWritable = false
-            output.append(bytes)
+        case .wouldBlock, .ended: break
         case .failed:
-            output.append(bytes)
+            // Told to the exchange after the present event, not from within its own call.
             hasPeerClosed = true
             isReadable = true
             worker.reactor.deferResume(of: self)
+        }
+        let ofWaiting = min(moved, waiting?.count ?? 0)
+        waiting?.consume(ofWaiting)
+        let rest = bytes.dropFirst(moved - ofWaiting)
+        if !rest.isEmpty {
+            isWritable = false
+            output.append(rest)
         }
     }
 
@@ -410,34 +388,10 @@ final class ServerConnection: Pollable, DeadlineTarget {
             parser = HeadParser(.request)
             worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.head))
         }
-        let held = head.bytes.count
-        let step: HeadParser.Step
-        if held == 0 {
-            do throws(HTTPFault) {
-                step = try parser.advance(over: bytes, head: head)
-            } catch {
-                // What was parsed so far points into these octets, and the refusal reads it.
-                head.bytes.append(bytes)
-                throw error
-            }
-        } else {
-            head.bytes.append(bytes)
-            step = try parser.advance(over: head.bytes.view, head: head)
-        }
-        switch step {
-        case .incomplete:
-            if held == 0 { head.bytes.append(bytes) }
-            return nil
-        case .complete(let length):
-            if held == 0 {
-                head.bytes.append(bytes[0..<length])
-            } else {
-                head.bytes.removeLast(head.bytes.count - length)
-            }
-            self.head = nil
-            begin(head)
-            return length - held
-        }
+        guard let taken = try parser.take(bytes, into: head) else { return nil }
+        self.head = nil
+        begin(head)
+        return taken
     }
 
     private func begin(_ head: MessageHead) {

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+
+internal import Logging
+internal import RotatorCore
+
+/// The upstream's answer on its way in: its head, and its body until it is judged or relayed.
+extension ProxyExchange {
+    func upstreamReadable(_ connection: UpstreamConnection) {
+        let reactor = worker.reactor
+        while connection === upstream, connection.isReadable, !isPaused {
+            switch unsafe connection.read(into: reactor.scratch, count: Reactor.scratchCapacity) {
+            case .moved(let count): unsafe consume(ByteView(reactor.scratch, count: count), from: connection)
+            case .wouldBlock: break
+            case .ended:
+                upstreamEnded(cleanly: true)
+                return
+            case .failed:
+                upstreamEnded(cleanly: false)
+                return
+            }
+            if phase == .relaying, let backlog = self.connection?.backlog, backlog > ServerConnection.backlogLimit {
+                self.connection?.flush()
+                if let backlog = self.connection?.backlog, backlog > ServerConnection.backlogLimit { isPaused = true }
+            }
+        }
+        if phase == .relaying { self.connection?.flush() }
+    }
+
+    func consume(_ bytes: ByteView, from connection: UpstreamConnection) {
+        var bytes = bytes
+        if phase == .awaitingHead {
+            guard let rest = consumeHead(bytes) else { return }
+            bytes = rest
+        }
+        guard connection === upstream else { return }
+        consumeBody(bytes)
+        if !batch.isEmpty { flushBatch() }
+    }
+
+    /// Nil when the head isn't whole, or the attempt is over.
+    func consumeHead(_ bytes: ByteView) -> ByteView? {
+        var bytes = bytes
+        while true {
+            let head = answerHead ?? worker.takeHead()
+            answerHead = head
+            do throws(HTTPFault) {
+                guard let taken = try parser.take(bytes, into: head) else { return nil }
+                bytes = bytes.dropFirst(taken)
+                answerHead = nil
+                parser = HeadParser(.response)
+                if head.status == 101 { throw .malformed("101 that nobody asked for") }
+                if head.status < 200 {
+                    // Interim responses are ours to swallow; the client got its own 100.
+                    worker.give(head)
+                    continue
+                }
+                headArrived(head, hasSurplus: !bytes.isEmpty)
+                return bytes
+            } catch {
+                worker.logger.info("the upstream's answer is not valid HTTP", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)", "fault": "\(error)"])
+                attemptFailed(.invalid, reason: "invalid_response")
+                return nil
+            }
+        }
+    }
+
+    func headArrived(_ head: MessageHead, hasSurplus: Bool) {
+        guard let upstream, let keyID = lease?.key.id else { return }
+        if head.status == 407, upstream.origin.usesAbsoluteForm {
+            // The outbound proxy's own words: the upstream has not seen the request, nor the client anything to do with it.
+            worker.give(head)
+            attemptFailed(.notConnected, reason: "outbound_proxy_refused")
+            return
+        }
+        let answer = Answer(head: head, keyID: keyID)
+        answer.connection = upstream
+        let isBodiless = request.methodView.equals("HEAD") || head.status == 204 || head.status == 304
+        if isBodiless {
+            answer.decoder = .none
+        } else if head.isChunked {
+            answer.decoder = .chunked
+        } else if let length = head.contentLength {
+            answer.decoder = .length(length)
+        } else {
+            answer.decoder = .untilClose
+        }
+        current = answer
+        if answer.decoder.isFinished {
+            answer.isWhole = true
+            releaseUpstream(of: answer, isReusable: !hasSurplus)
+        }
+        if head.status < 400 || head.status == 501 || head.status == 505 {
+            commit(answer, isFinal: false)
+            return
+        }
+        phase = .judging
+        answer.body = worker.reactor.buffers.take()
+        setDeadline(worker.reactor.now + .seconds(2))
+        if answer.isWhole { judge() }
+    }
+
+    func consumeBody(_ bytes: ByteView) {
+        guard let answer = current else { return }
+        var bytes = bytes
+        do throws(HTTPFault) {
+            while true {
+                switch try answer.decoder.step(bytes) {
+                case .data(let skip, let count):
+                    let run = bytes[skip..<(skip + count)]
+                    bytes = bytes.dropFirst(skip + count)
+                    if phase == .relaying {
+                        relay(run)
+                    } else {
+                        answer.body?.append(run)
+                    }
+                    // Known at once where the length tells; the next octets belong to nobody.
+                    if answer.decoder.isFinished {
+                        answerWhole(surplus: bytes)
+                        return
+                    }
+                case .needMore:
+                    if phase == .judging, let held = answer.body, held.count >= ProxyExchange.judgedOctets { judge() }
+                    return
+                case .finished(let skip):
+                    answerWhole(surplus: bytes.dropFirst(skip))
+                    return
+                }
+                if phase == .over { return }
+                if phase == .judging, bytes.isEmpty, let held = answer.body, held.count >= ProxyExchange.judgedOctets {
+                    judge()
+                    return
+                }
+            }
+        } catch {
+            upstreamEnded(cleanly: false)
+        }
+    }
+
+    /// The body of the current answer is whole.
+    func answerWhole(surplus: ByteView) {
+        guard let answer = current else { return }
+        answer.isWhole = true
+        releaseUpstream(of: answer, isReusable: surplus.isEmpty)
+        if phase == .judging {
+            judge()
+        } else if phase == .relaying {
+            finishRelay()
+        }
+    }
+
+    /// Connections to an HTTP proxy that reads our requests are used once: some (tinyproxy) promise to stay open and close all the same.
+    func releaseUpstream(of answer: Answer, isReusable: Bool) {
+        guard let connection = answer.connection else { return }
+        answer.connection = nil
+        if upstream === connection { upstream = nil }
+        let keepsOpen = answer.head.minorVersion == 1 ? !answer.head.connectionClose : answer.head.connectionKeepAlive && !answer.head.connectionClose
+        if isReusable, keepsOpen, !connection.origin.usesAbsoluteForm, hasSentRequest, !isSendBroken, !answer.decoder.endsWithConnection, !connection.isReadable || connection.origin.isEncrypted {
+            connection.release()
+        } else {
+            connection.close()
+        }
+        returnRequestBuffer()
+    }
+
+    func returnRequestBuffer() {
+        if let toUpstream {
+            self.toUpstream = nil
+            toUpstream.eraseAndGive(to: worker.reactor.buffers)
+        }
+    }
+
+    func upstreamEnded(cleanly: Bool) {
+        switch phase {
+        case .awaitingHead:
+            attemptFailed(.cut, reason: isReusedConnection ? "connection_closed" : "cut_before_head")
+        case .judging, .relaying:
+            guard let answer = current else { return }
+            if cleanly, answer.decoder.endsWithConnection {
+                answer.isWhole = true
+                releaseUpstream(of: answer, isReusable: false)
+                if phase == .judging { judge() } else { finishRelay() }
+                return
+            }
+            answer.isBroken = true
+            releaseUpstream(of: answer, isReusable: false)
+            if phase == .judging { judge() } else { breakRelay() }
+        case .receiving, .waitingForKey, .pausing, .connecting, .over: break
+        }
+    }
+
+    func attemptFailed(_ how: NoAnswer, reason: String) {
+        if let head = answerHead {
+            worker.give(head)
+            answerHead = nil
+        }
+        cancelUpstream()
+        worker.logger.info("attempt ended without an answer", metadata: [
+            "service": "\(serviceSlug)", "request": "\(requestIDText)", "key": "\(lease?.key.id.rawValue ?? 0)", "reason": "\(reason)",
+        ])
+        settle(.upstreamFailed(reason: reason))
+        perform(machine.endedWithoutAnswer(how, isReplayable: isReplayable, jitter: worker.jitter()))
+    }
+}

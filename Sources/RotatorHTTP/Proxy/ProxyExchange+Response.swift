@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+
+internal import Logging
+internal import RotatorCore
+
+/// The response on its way to the client.
+extension ProxyExchange {
+    /// The head of `answer` goes to the client: from here on there is no other attempt.
+    func commit(_ answer: Answer, isFinal: Bool) {
+        discardLast()
+        guard let connection else { return }
+        current = answer
+        phase = .relaying
+        status = answer.head.status
+        firstByteAt = worker.reactor.now
+        // A stream may run for long: what its beginning says of the key must not wait for its end.
+        lease?.noteAnswer(model: facts.model, at: worker.reactor.now)
+        if isStreamType(answer.head) { isStream = true }
+        if isStream {
+            worker.openStreams += 1
+            isCountedStream = true
+            totalDeadline = .distantFuture
+        }
+        composeResponse(answer, isFinal: isFinal, connection)
+        if hasSentRequest, let body {
+            worker.reactor.buffers.give(body)
+            self.body = nil
+        }
+        if let held = answer.body {
+            relayHeld(held.view)
+            worker.reactor.buffers.give(held)
+            answer.body = nil
+        }
+        if answer.isWhole {
+            finishRelay()
+            return
+        }
+        guard let source = answer.connection else {
+            breakRelay()
+            return
+        }
+        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
+        if upstream !== source {
+            // An answer that was put aside: its connection was not listened to meanwhile.
+            upstream = source
+            source.unpark(for: self)
+            worker.reactor.deferResume(of: source)
+        }
+    }
+
+    func isStreamType(_ head: MessageHead) -> Bool {
+        guard let type = head.first(.contentType) else { return false }
+        let essence = trimmed(type[0..<(type.firstIndex(of: 0x3B) ?? type.count)])
+        return essence.equals(lowercase: "text/event-stream") || essence.equals(lowercase: "application/x-ndjson") || essence.equals(lowercase: "application/vnd.amazon.eventstream")
+    }
+
+    func composeResponse(_ answer: Answer, isFinal: Bool, _ connection: ServerConnection) {
+        let head = answer.head
+        let out = connection.output
+        out.append("HTTP/1.1 ")
+        out.append(decimal: head.status)
+        out.append(0x20)
+        out.append(head.bytes.view[head.reason])
+        out.append("\r\n")
+        var hasRetryAfter = false
+        for line in head.fields {
+            switch line.known {
+            case .connection, .contentLength, .transferEncoding, .keepAlive, .proxyConnection, .te, .trailer, .upgrade, .proxyAuthenticate, .proxyAuthorization, .xRotator: continue
+            case .setCookie: if isLLM { continue }
+            case .xShouldRetry: if isFinal { continue }
+            case .retryAfter: hasRetryAfter = true
+            case .other, .host, .expect, .cookie, .via, .forwarded, .xForwarded, .authorization, .xProxyKey, .xAPIKey, .xGoogAPIKey, .apiKey, .contentType, .xRequestID,
+                .anthropicVersion, .contentEncoding, .removed: break
+            }
+            let name = head.name(line)
+            if head.namesFieldsInConnection, head.isNamedByConnection(name) { continue }
+            out.append(name)
+            out.append(": ")
+            out.append(head.value(line))
+            out.append("\r\n")
+        }
+        if isFinal { out.append("x-should-retry: false\r\n") }
+        if isFinal, !hasRetryAfter, status == 429 || status == 503 { appendRetryAfter(secondsUntilKey, to: out) }
+        let isBodiless = request.methodView.equals("HEAD") || status == 204 || status == 304
+        if isBodiless {
+            delimiting = .none
+            if let length = head.contentLength, status != 204 {
+                out.append("Content-Length: ")
+                out.append(decimal: length)
+                out.append("\r\n")
+            }
+        } else if let length = head.contentLength, !head.isChunked {
+            delimiting = .length
+            out.append("Content-Length: ")
+            out.append(decimal: length)
+            out.append("\r\n")
+        } else if request.minorVersion == 0 {
+            delimiting = .close
+            responseEndsWithConnection = true
+        } else {
+            delimiting = .chunked
+            out.append("Transfer-Encoding: chunked\r\n")
+        }
+        appendOwnFields(to: out, keyID: answer.keyID, closes: connection.mustClose || delimiting == .close)
+        out.append("\r\n")
+    }
+
+    var secondsUntilKey: Int {
+        guard let runtime else { return 1 }
+        let now = worker.reactor.now
+        guard let moment = runtime.upstream.pool.nextAvailability(model: facts.model, at: now) else { return 60 }
+        return max(1, Int((max(0, (moment - now).wholeNanoseconds) + 999_999_999) / 1_000_000_000))
+    }
+
+    func appendRetryAfter(_ seconds: Int, to out: ByteBuffer) {
+        out.append("Retry-After: ")
+        out.append(decimal: seconds)
+        out.append("\r\n")
+    }
+
+    func appendOwnFields(to out: ByteBuffer, keyID: KeyID?, closes: Bool) {
+        out.append("x-rotator-request-id: ")
+        if let own = ProxyExchange.saneID(request) { out.append(own) } else { out.append(requestIDHex: generatedID) }
+        out.append("\r\nx-rotator-attempts: ")
+        out.append(decimal: machine.attempts)
+        if let keyID {
+            out.append("\r\nx-rotator-key-id: ")
+            out.append(decimal: Int(keyID.rawValue))
+        }
+        out.append("\r\n")
+        if closes {
+            connection?.closeAfterResponse()
+            out.append("Connection: close\r\n")
+        } else if request.minorVersion == 0 {
+            out.append("Connection: keep-alive\r\n")
+        }
+    }
+
+    /// The client's own request id where it is 1 to 128 letters, digits and `-_.:`.
+    static func saneID(_ request: MessageHead) -> ByteView? {
+        guard let id = request.first(.xRequestID), id.count >= 1, id.count <= 128 else { return nil }
+        for index in 0..<id.count where !isUnreserved(id[index]) && id[index] != 0x3A { return nil }
+        return id
+    }
+
+    var requestIDText: String { ProxyExchange.saneID(request)?.string ?? hexText(generatedID) }
+    var serviceSlug: String { runtime?.upstream.record.configuration.slug ?? "" }
+
+    func relay(_ bytes: ByteView) {
+        guard let connection, !bytes.isEmpty else { return }
+        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
+        switch delimiting {
+        case .none: break
+        case .length, .close: connection.write(bytes)
+        case .chunked: batch.add(bytes)
+        }
+    }
+
+    /// Sends what one read brought as one chunk.
+    @inline(__always) func flushBatch(isLast: Bool = false) {
+        guard !batch.isEmpty else {
+            if isLast { connection?.output.append("0\r\n\r\n") }
+            return
+        }
+        let framed = batch.take(isLast: isLast)
+        connection?.write(framed, isWhole: true)
+    }
+
+    /// Sends what was held back to be judged: it lies in a buffer of its own.
+    func relayHeld(_ bytes: ByteView) {
+        guard let connection, !bytes.isEmpty else { return }
+        if delimiting == .chunked {
+            let out = connection.output
+            out.append(hexadecimal: bytes.count)
+            out.append("\r\n")
+            out.append(bytes)
+            out.append("\r\n")
+        } else if delimiting != .none {
+            connection.output.append(bytes)
+        }
+    }
+
+    func finishRelay() {
+        guard let connection else { return }
+        if delimiting == .chunked { flushBatch(isLast: true) }
+        settle(.success)
+        // The exchange's own use of the head ends before the connection gives it back.
+        over(status: status)
+        connection.finishResponse()
+    }
+
+    /// The upstream broke off: so does the client's connection.
+    func breakRelay() {
+        flushBatch()
+        settle(.success)
+        cancelUpstream()
+        worker.logger.info("the upstream broke off in the body", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)"])
+        let connection = self.connection
+        over(status: status)
+        connection?.breakOff()
+    }
+
+    /// One of our own errors ends the exchange.
+    func answer(with error: ProxyError, isFinal: Bool = false) {
+        guard let connection, phase != .over else { return }
+        discardLast()
+        status = error.code.status
+        // A wrong proxy key must look the same whether the slug exists or not.
+        let adapter = error.code == .invalidProxyKey ? nil : runtime?.upstream.adapter
+        let dialect = adapter ?? worker.adapter(forUnknownService: request, path: rest, isLLM: isLLM)
+        let body = dialect.body(for: error)
+        let out = connection.output
+        LocalExchange.appendStatusLine(error.code.status, to: out)
+        out.append("Content-Type: ")
+        out.append(text: body.contentType)
+        out.append("\r\nContent-Length: ")
+        out.append(decimal: body.octets.count)
+        out.append("\r\n")
+        if isFinal { out.append("x-should-retry: false\r\n") }
+        if let retryAfter = error.retryAfter {
+            appendRetryAfter(max(1, Int((retryAfter.wholeNanoseconds + 999_999_999) / 1_000_000_000)), to: out)
+        }
+        if error.code == .methodNotAllowed, let allowed = runtime?.upstream.record.configuration.method {
+            out.append("Allow: ")
+            out.append(text: allowed == "GET" ? "GET, HEAD" : allowed)
+            out.append("\r\n")
+        }
+        if error.code == .invalidProxyKey { out.append("WWW-Authenticate: Bearer\r\n") }
+        if firstByteAt == nil { firstByteAt = worker.reactor.now }
+        appendOwnFields(to: out, keyID: lastKeyID, closes: connection.mustClose)
+        out.append("\r\n")
+        if !request.methodView.equals("HEAD") { out.append(body.octets) }
+        over(status: status)
+        connection.finishResponse()
+    }
+}
