@@ -130,6 +130,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     private(set) var isClosed = false
     private var hasPeerClosed = false
     private var isParked = false
+    private var releasedInBatch: UInt64 = 0
     private lazy var deadline = Deadline(target: self)
     private static let idleNanoseconds: Int64 = 55_000_000_000
 
@@ -272,6 +273,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         stage?.erase()
         stage = nil
         isReadable = false
+        releasedInBatch = reactor.batchNumber
         reactor.deadlines.set(deadline, to: reactor.now.advanced(byNanoseconds: UpstreamConnection.idleNanoseconds))
         origin.keep(self)
     }
@@ -280,7 +282,9 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         reactor.deadlines.clear(deadline)
         if isClosed || hasPeerClosed { return false }
         // A close, or octets that nobody asked for, may stand in the socket that the present batch has not told yet.
-        return tls != nil ? hasOnlyRecords : Syscall.isQuiet(fd)
+        if tls != nil { return hasOnlyRecords }
+        // Read until it was empty within this very batch: there is nothing that it could have told since.
+        return releasedInBatch == reactor.batchNumber || Syscall.isQuiet(fd)
     }
 
     func deadlinePassed(_ deadline: Deadline) {

@@ -37,6 +37,8 @@ enum Readiness {
     let number: Int
     /// The moment at which the present batch of events began.
     private(set) var now: Moment
+    /// Grows by one with each batch of events.
+    private(set) var batchNumber: UInt64 = 0
     let clock: SystemClock
     let deadlines = DeadlineQueue()
     let buffers = BufferPool()
@@ -150,6 +152,7 @@ enum Readiness {
             }
             let count = unsafe rotator_epoll_wait(epoll, events, Int32(Reactor.batch), timeout)
             now = clock.now()
+            batchNumber &+= 1
             for index in 0..<max(0, count) {
                 let data = unsafe rotator_epoll_data(events, index)
                 if data == .max {

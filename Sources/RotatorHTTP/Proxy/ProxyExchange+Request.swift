@@ -159,6 +159,12 @@ extension ProxyExchange {
             } else {
                 let run = available > 0 ? body!.view[(bodySent - bodyDropped)..<held] : ByteView.empty
                 if head.isEmpty, run.isEmpty { break }
+                if !head.isEmpty, run.count <= 4096, !run.isEmpty {
+                    // A short body rides with the head: copying it costs less than the call that gathers two runs.
+                    head.append(run)
+                    bodySent += run.count
+                    continue
+                }
                 guard let moved = transfer(head.isEmpty ? upstream.send(run) : upstream.send(head.view, run)) else { return }
                 if moved == 0 { break }
                 let ofHead = min(moved, head.count)

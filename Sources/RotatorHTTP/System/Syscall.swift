@@ -26,9 +26,10 @@ enum TransferResult: Equatable {
 
 /// System calls with EINTR and errno handled once.
 enum Syscall {
+    // `recv`, not `read`: it goes straight to the socket.
     @inline(__always) static func read(_ fd: Int32, into base: UnsafeMutableRawPointer, count: Int) -> TransferResult {
         while true {
-            let moved = unsafe Glibc.read(fd, base, count)
+            let moved = unsafe Glibc.recv(fd, base, count, 0)
             if moved > 0 { return .moved(moved) }
             if moved == 0 { return .ended }
             switch errno {
