@@ -22,11 +22,11 @@ KEY_TWO = "22" * 32
 
 
 def fingerprint(directory: pathlib.Path) -> dict[str, str]:
-    """What every file in a directory holds, but for locks, empty files and the index that every reader of SQLite rebuilds."""
+    """What every file in a directory holds, but for the index that every reader of SQLite rebuilds."""
     return {
         str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.stat().st_size and not path.name.endswith(("-shm", ".lock"))
+        if path.is_file() and not path.name.endswith("-shm")
     }
 
 

@@ -16,10 +16,16 @@ final class Deadline {
     // The moment under which the heap sorts it; never later than `wanted`.
     fileprivate var queued = Moment.distantFuture
     fileprivate(set) var wanted = Moment.distantFuture
-    // Weak: one that its target forgot to take out must not be the end of the process.
-    private(set) weak var target: (any DeadlineTarget)?
+    private unowned let target: any DeadlineTarget
+    // The target, kept alive while the queue may tell it. Not weak: that would put each target's reference count into a table of its own.
+    fileprivate var told: (any DeadlineTarget)?
 
     init(target: any DeadlineTarget) { self.target = target }
+
+    fileprivate func entered(_ position: Int) {
+        self.position = position
+        told = target
+    }
 }
 
 /// A binary heap of deadlines, the earliest on top.
@@ -35,7 +41,7 @@ final class DeadlineQueue {
         if deadline.position < 0 {
             if moment == .distantFuture { return }
             deadline.queued = moment
-            deadline.position = heap.count
+            deadline.entered(heap.count)
             heap.append(deadline)
             siftUp(deadline.position)
         } else if moment < deadline.queued {
@@ -53,6 +59,7 @@ final class DeadlineQueue {
         let position = deadline.position
         guard position >= 0 else { return }
         deadline.position = -1
+        deadline.told = nil
         let last = heap.removeLast()
         if last !== deadline {
             heap[position] = last
@@ -74,8 +81,9 @@ final class DeadlineQueue {
                 }
                 continue
             }
+            let target = top.told
             remove(top)
-            top.target?.deadlinePassed(top)
+            target?.deadlinePassed(top)
         }
     }
 

@@ -181,7 +181,6 @@ extension ProxyExchange {
                 if phase == .judging { judge() } else { finishRelay() }
                 return
             }
-            answer.isBroken = true
             releaseUpstream(of: answer, isReusable: false)
             if phase == .judging { judge() } else { breakRelay() }
         case .receiving, .waitingForKey, .pausing, .connecting, .over: break

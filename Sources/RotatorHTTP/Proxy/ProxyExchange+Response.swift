@@ -80,7 +80,7 @@ extension ProxyExchange {
             out.append("\r\n")
         }
         if isFinal { out.append("x-should-retry: false\r\n") }
-        if isFinal, !hasRetryAfter, status == 429 || status == 503 { appendRetryAfter(secondsUntilKey, to: out) }
+        if isFinal, !hasRetryAfter, status == 429 || status == 503, let seconds = secondsUntilKey { appendRetryAfter(seconds, to: out) }
         let isBodiless = request.methodView.equals("HEAD") || status == 204 || status == 304
         if isBodiless {
             delimiting = .none
@@ -105,10 +105,10 @@ extension ProxyExchange {
         out.append("\r\n")
     }
 
-    var secondsUntilKey: Int {
-        guard let runtime else { return 1 }
+    /// Whole seconds until a key can be spent again, at least 1; nil where none comes back by itself.
+    var secondsUntilKey: Int? {
         let now = worker.reactor.now
-        guard let moment = runtime.upstream.pool.nextAvailability(model: facts.model, at: now) else { return 60 }
+        guard let moment = runtime?.upstream.pool.nextAvailability(model: facts.model, at: now) else { return nil }
         return max(1, Int((max(0, (moment - now).wholeNanoseconds) + 999_999_999) / 1_000_000_000))
     }
 

@@ -12,7 +12,6 @@ final class Answer {
     var connection: UpstreamConnection?
     var decoder = BodyDecoder.none
     var isWhole = false
-    var isBroken = false
 
     init(head: MessageHead, keyID: KeyID) {
         self.head = head
@@ -342,7 +341,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .resting(let until):
             if machine.attempts > 0 { return perform(machine.ranOutOfKeys()) }
             let patience = runtime.upstream.record.configuration.maxWaitMilliseconds
-            if waitUntil == .distantFuture { waitUntil = startedAt + .milliseconds(patience) }
+            if waitUntil == .distantFuture { waitUntil = now + .milliseconds(patience) }
             if let until, until <= waitUntil, now < waitUntil || until <= now {
                 phase = .waitingForKey
                 setDeadline(max(until, now + .milliseconds(1)))
@@ -386,7 +385,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         worker.logger.warning("no connection to the upstream", metadata: [
             "service": "\(serviceSlug)", "request": "\(requestIDText)", "reason": "\(failure.reason)", "detail": "\(failure.detail)",
         ])
-        // The fault lies with the name, the network or the certificate: the key was not shown to anybody.
+        // Nothing was sent. The key is not rested for it, but three in a row open its circuit (contract §3).
         settle(.upstreamFailed(reason: failure.reason))
         perform(machine.endedWithoutAnswer(.notConnected, isReplayable: bodyDropped == 0, jitter: worker.jitter()))
     }

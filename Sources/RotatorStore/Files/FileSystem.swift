@@ -28,6 +28,9 @@ enum FileSystem {
         return status.st_mode & S_IFMT == S_IFREG ? .file(byteCount: Int(status.st_size)) : .other
     }
 
+    /// Takes the file at `path` away, if there is one and that can be done.
+    static func remove(_ path: String) { _ = unsafe unlink(path) }
+
     /// The content of the file at `path`, nil when there is none. Throws `misconfigured` when it has more than `limit` octets.
     static func contents(of path: String, limit: Int) throws(StoreError) -> [UInt8]? {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)

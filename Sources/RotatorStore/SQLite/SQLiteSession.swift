@@ -7,6 +7,7 @@ struct SQLiteFile: Sendable {
     /// Absolute and free of symbolic links.
     let path: String
     let lock: FileLock
+    private let hadLog: Bool
 
     /// Takes the lock on the file at `path`, making the file and the directories above it where they are missing.
     init(path: String) throws(StoreError) {
@@ -14,8 +15,17 @@ struct SQLiteFile: Sendable {
         self.path = try FileSystem.resolve(path)
         if try FileSystem.entry(at: self.path) == .other { throw StoreError(.misconfigured, "\(path) is not a file") }
         lock = try FileLock(at: self.path + ".lock")
+        hadLog = try FileSystem.entry(at: self.path + "-wal") != .nothing
         // Made here and not by SQLite, for its mode: nobody else may read it, nor the log that SQLite makes beside it in its image.
         if try FileSystem.entry(at: self.path) == .nothing { try FileSystem.createEmptyFile(at: self.path) }
+    }
+
+    /// Takes away the empty log and its index that SQLite makes to look at a store which is then refused: a refusal leaves nothing behind. To be
+    /// called when no connection is open and the lock is still held.
+    func removeTraces() {
+        guard !hadLog, (try? FileSystem.entry(at: path + "-wal")) == .file(byteCount: 0) else { return }
+        FileSystem.remove(path + "-wal")
+        FileSystem.remove(path + "-shm")
     }
 }
 

@@ -49,6 +49,7 @@ public final class SQLiteStore: Store {
                     found.withLock { $0 = file }
                     return session
                 } catch {
+                    file.removeTraces()
                     // At once, for whoever tries again: the thread itself may take a moment to go.
                     file.lock.release()
                     throw error
