@@ -14,10 +14,10 @@ public protocol Store: UpstreamCatalog, KeyLedger, SettingStore, AuditLog {
     ///
     /// - Parameters:
     ///   - url: Where the store is.
-    ///   - sealing: Seals what must not be read by whoever has the store's files alone.
+    ///   - sealing: Seals what must not be read by whoever has the store's files alone. What is read may be sealed under any key of the ring.
     /// - Throws: `misconfigured` for a location of another backend or a store of a newer version, `wrongEncryptionKey`, `damaged`, `locked`,
     ///   `notWritable` or `unavailable`; in each case nothing was written.
-    static func open(_ url: StoreURL, sealing: MasterKey) async throws(StoreError) -> Self
+    static func open(_ url: StoreURL, sealing: MasterKeyRing) async throws(StoreError) -> Self
 
     /// Brings the schema to this version's, in one transaction; does nothing when it is already there. To be called once after opening:
     /// until then every other call throws `misconfigured`.
@@ -31,11 +31,22 @@ public protocol Store: UpstreamCatalog, KeyLedger, SettingStore, AuditLog {
 
     /// Whether the store served its last call; read from memory, never waits.
     var health: StoreHealth { get }
+
+    /// Seals anew, under the first key of the ring, up to `limit` values that another of its keys has sealed, in one transaction; digests of keys
+    /// with them. Returns how many there were: 0 when none is left. Can be broken off between two calls and taken up again by anybody.
+    ///
+    /// - Throws: `wrongEncryptionKey` when a value was sealed under a key that is not in the ring.
+    func reseal(limit: Int) async throws(StoreError) -> Int
+
+    /// What replicas over this store share; nil where the store serves one process alone.
+    var replicaLink: (any ReplicaLink)? { get }
 }
 
 extension Store {
     /// Whether the store served its last call; read from memory, never waits.
     public var isReachable: Bool { health == .reachable }
+
+    public var replicaLink: (any ReplicaLink)? { nil }
 }
 
 /// Whether a store can be used at present.
@@ -57,8 +68,10 @@ public enum StoreHealth: Sendable, Hashable {
 /// Opens the store that `url` names. The caller still has to call ``Store/migrate()``.
 ///
 /// - Throws: As ``Store/open(_:sealing:)`` does.
-public func openStore(_ url: StoreURL, sealing key: MasterKey) async throws(StoreError) -> any Store {
+public func openStore(_ url: StoreURL, sealing keys: MasterKeyRing) async throws(StoreError) -> any Store {
     switch url.place {
-    case .sqlite, .sqliteInMemory: try await SQLiteStore.open(url, sealing: key)
+    case .sqlite, .sqliteInMemory: try await SQLiteStore.open(url, sealing: keys)
+    case .postgreSQL: throw StoreError(.misconfigured, "PostgreSQL is not available in this version")
+    case .redis: throw StoreError(.misconfigured, "Redis is not available in this version")
     }
 }

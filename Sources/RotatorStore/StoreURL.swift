@@ -10,6 +10,10 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
         case sqlite(path: String)
         /// A SQLite database in memory, gone when it is closed.
         case sqliteInMemory
+        /// A PostgreSQL database.
+        case postgreSQL(PostgreSQLLocation)
+        /// A Redis database.
+        case redis(RedisLocation)
     }
 
     /// The backend with what it needs to be found.
@@ -18,7 +22,7 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
     /// A store at a place that is known already.
     public init(_ place: Place) { self.place = place }
 
-    /// Reads `sqlite:PATH` or `sqlite::memory:`.
+    /// Reads `sqlite:PATH`, `sqlite::memory:`, `postgres://…`, `redis://…` or `unix:PATH` of a Redis socket.
     ///
     /// - Throws: `misconfigured`, in one line that says what is accepted and does not repeat `text`, which may hold a password.
     public init(_ text: String) throws(StoreError) {
@@ -37,20 +41,22 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
             }
             place = rest == ":memory:" ? .sqliteInMemory : .sqlite(path: rest)
         case "postgres", "postgresql":
-            throw StoreError(.misconfigured, "PostgreSQL is not available in this version; \(Self.accepted)")
+            place = .postgreSQL(try PostgreSQLLocation(text))
         case "redis", "rediss", "unix":
-            throw StoreError(.misconfigured, "Redis is not available in this version; \(Self.accepted)")
+            place = .redis(try RedisLocation(text))
         default:
             throw StoreError(.misconfigured, "a store of this kind is not known; \(Self.accepted)")
         }
     }
 
-    private static let accepted = "accepted are sqlite:PATH and sqlite::memory:"
+    private static let accepted = "accepted are sqlite:PATH, sqlite::memory:, postgres://…, redis://… and unix:PATH of a Redis socket"
 
     public var description: String {
         switch place {
         case .sqlite(let path): "sqlite:\(path)"
         case .sqliteInMemory: "sqlite::memory:"
+        case .postgreSQL(let location): location.description
+        case .redis(let location): location.description
         }
     }
 }

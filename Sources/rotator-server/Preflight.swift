@@ -45,7 +45,7 @@ enum Preflight {
             return
         }
         do throws(StoreError) {
-            let store = try await openStore(configuration.storeURL, sealing: key)
+            let store = try await openStore(configuration.storeURL, sealing: MasterKeyRing(key))
             await store.close()
         } catch where error.code == .locked {
             // The usual case of an operator who checks a new environment while the old server still runs.

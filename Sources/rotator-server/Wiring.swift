@@ -90,7 +90,7 @@ enum Wiring {
             throw StartFailure(error, of: Variables.dataDirectory.name)
         }
         do throws(StoreError) {
-            let store = try await RotatorStore.openStore(configuration.storeURL, sealing: key)
+            let store = try await RotatorStore.openStore(configuration.storeURL, sealing: MasterKeyRing(key))
             do throws(StoreError) {
                 try await store.migrate()
             } catch {

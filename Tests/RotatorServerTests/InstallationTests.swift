@@ -176,7 +176,7 @@ import Testing
     @Test func `a wrong key and a store that is none are found, a store in use is a notice`() async throws {
         let directory = try TemporaryDirectory()
         let configuration = try configuration(["DATA_DIR": directory.path])
-        let store = try await openStore(configuration.storeURL, sealing: try MasterKey.of(configuration))
+        let store = try await openStore(configuration.storeURL, sealing: MasterKeyRing(try MasterKey.of(configuration)))
         try await store.migrate()
         let inUse = await findings(["DATA_DIR": directory.path])
         #expect(inUse.problems == [] && inUse.notices.count == 1)

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("SQLite store") struct SQLiteStoreTests {
     private let directory: TemporaryDirectory
-    private let key = MasterKey.generate()
+    private let key = MasterKeyRing.generate()
     private let service = ServiceConfiguration(name: "One", slug: "one", kind: .llm, apiFormat: .openAICompatible, targetURL: "https://upstream.example")
 
     init() throws { directory = try TemporaryDirectory() }
@@ -23,7 +23,7 @@ import Testing
         let keys = try await insert((0..<50).map { "key-\($0)" }, into: owner.id, of: store)
         var standing = StandingRecord()
         standing.state = .invalid
-        try await store.record([keys[7].id: standing])
+        try await store.record([keys[7].id: StandingUpdate(standing: standing)])
         try await store.setSetting("token", to: [1, 2, 3])
         for name in ["rotator.db", "rotator.db-wal"] {
             try FileManager.default.copyItem(atPath: "\(directory.path)/\(name)", toPath: "\(directory.path)/copy" + name.dropFirst("rotator".count))
@@ -172,7 +172,7 @@ import Testing
         for name in ["empty.db", "vacant.db", "missing.db"] {
             let store = try await SQLiteStore.open(url(name), sealing: key)
             #expect(await code { _ = try await store.services() } == .misconfigured)
-            #expect(await code { try await store.record([KeyID(1): StandingRecord()]) } == .misconfigured)
+            #expect(await code { try await store.record([KeyID(1): StandingUpdate(standing: StandingRecord())]) } == .misconfigured)
             try await store.migrate()
             try await store.migrate()
             #expect(try await store.services() == [])

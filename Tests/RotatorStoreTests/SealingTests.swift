@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func `a value opens for the row it was sealed for and no other`() throws {
-        let sealer = Sealer(try MasterKey(digits))
+        let sealer = Sealer(MasterKeyRing(try MasterKey(digits)))
         let subjects: [Sealer.Subject] = [.check, .key(KeyID(1)), .key(KeyID(2)), .headers(ServiceID(1)), .setting("a"), .setting("b")]
         for (index, subject) in subjects.enumerated() {
             for value in [[], [7], [UInt8](repeating: 9, count: 8192)] {
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func `no two seals are equal, and no changed octet is overlooked`() throws {
-        let sealer = Sealer(try MasterKey(digits))
+        let sealer = Sealer(MasterKeyRing(try MasterKey(digits)))
         let sealed = sealer.seal([1, 2, 3], for: .check)
         #expect(Set((0..<1000).map { _ in sealer.seal([1, 2, 3], for: .check) }).count == 1000)
         for index in sealed.indices {
@@ -110,11 +110,11 @@ import Testing
     }
 
     @Test func `the digest depends on the value, the service and the master key`() throws {
-        let sealer = Sealer(try MasterKey(digits))
+        let sealer = Sealer(MasterKeyRing(try MasterKey(digits)))
         let secret = Secret("sk-1".utf8)
         let digest = sealer.digest(of: secret, in: ServiceID(1))
         #expect(digest.count == 32)
-        #expect(digest == Sealer(try MasterKey(digits)).digest(of: Secret("sk-1".utf8), in: ServiceID(1)))
+        #expect(digest == Sealer(MasterKeyRing(try MasterKey(digits))).digest(of: Secret("sk-1".utf8), in: ServiceID(1)))
         #expect(digest != sealer.digest(of: secret, in: ServiceID(2)))
         #expect(digest != sealer.digest(of: Secret("sk-2".utf8), in: ServiceID(1)))
         #expect(digest != Sealer(.generate()).digest(of: secret, in: ServiceID(1)))

@@ -18,7 +18,7 @@ import Testing
     @Test(arguments: StoreConformance.promises)
     func `SQLite in a file keeps`(_ promise: StoreConformance.Promise) async throws {
         let directory = try TemporaryDirectory()
-        let key = MasterKey.generate()
+        let key = MasterKeyRing.generate()
         try await promise.check(StorePlace(isDurable: true) { try await openStore(StoreURL("sqlite:\(directory.path)/data/rotator.db"), sealing: key) })
     }
 }

@@ -10,6 +10,13 @@ extension KeyRecord {
         return KeyRecord(
             id: KeyID(Int64(number)), serviceID: ServiceID(1), secret: Secret(value.utf8), weight: weight, isActive: isActive, standing: standing)
     }
+
+    /// A numbered key as it is read back after `update` was written down.
+    public static func numbered(_ number: Int, weight: Int = 1, isActive: Bool = true, update: StandingUpdate?) -> KeyRecord {
+        var record = numbered(number, weight: weight, isActive: isActive, standing: update?.standing ?? StandingRecord())
+        record.counts = update?.counts ?? KeyCounts()
+        return record
+    }
 }
 
 extension RotatingKeyPool {

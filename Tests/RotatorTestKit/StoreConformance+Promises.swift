@@ -126,7 +126,7 @@ extension StoreConformance {
                 let two = try await store.insertService(service("two"))
                 let keys = try await insert(["a", "b"], into: one.id, of: store)
                 _ = try await insert(["a", "c"], into: two.id, of: store)
-                try await store.record([keys[0].id: sampleStanding])
+                try await record([keys[0].id: sampleStanding], in: store)
                 try await store.deleteService(one.id)
                 try expect(try await store.services(), equals: [two], "services()")
                 try expect(try await store.keys(of: one.id).isEmpty, "its keys are gone")
@@ -188,7 +188,7 @@ extension StoreConformance {
             try await place.withStore { store in
                 let owner = try await store.insertService(service("one"))
                 let keys = try await insert(["a", "b"], into: owner.id, of: store)
-                try await store.record([keys[0].id: sampleStanding])
+                try await record([keys[0].id: sampleStanding], in: store)
                 try await store.updateKey(keys[0].id, name: "new", weight: 12, isActive: false)
                 let found = try await store.keys(of: owner.id)
                 try expect(value(found[0].secret), equals: "a", "its value")
@@ -249,11 +249,22 @@ extension StoreConformance {
         standing.upstreamFailures = 4
         standing.circuitLevel = 5
         standing.circuitUntil = Moment(nanoseconds: 1_800_000_002_000_000_003)
-        standing.successCount = .max
-        standing.failureCount = 7
-        standing.lastUsedAt = Moment(nanoseconds: 1_799_999_999_999_999_999)
+        standing.decidedAt = Moment(nanoseconds: 1_799_999_999_999_999_998)
+        standing.resetCount = 2
         return standing
     }()
+
+    /// `sampleStanding` as it was decided so much later.
+    static func sampleStanding(later nanoseconds: Int64, _ change: (inout StandingRecord) -> Void = { _ in }) -> StandingRecord {
+        var standing = sampleStanding
+        standing.decidedAt = standing.decidedAt.advanced(byNanoseconds: nanoseconds)
+        change(&standing)
+        return standing
+    }
+
+    static func record(_ standings: [KeyID: StandingRecord], in store: any Store) async throws {
+        try await store.record(standings.mapValues { StandingUpdate(standing: $0) })
+    }
 
     static let standingPromises = [
         Promise("standing survives a restart, to the nanosecond") { place in
@@ -268,7 +279,7 @@ extension StoreConformance {
             try await first.migrate()
             owner = try await first.insertService(service("one")).id
             let keys = try await insert(recorded.indices.map { "k\($0)" } + ["untouched"], into: owner, of: first)
-            try await first.record(Dictionary(uniqueKeysWithValues: zip(keys.map(\.id), recorded)))
+            try await record(Dictionary(uniqueKeysWithValues: zip(keys.map(\.id), recorded)), in: first)
             var store = first
             if place.isDurable {
                 await first.close()
@@ -282,14 +293,17 @@ extension StoreConformance {
             try await place.withStore { store in
                 let owner = try await store.insertService(service("one"))
                 let key = try await insert(["a"], into: owner.id, of: store)[0].id
-                try await store.record([key: sampleStanding])
-                var next = sampleStanding
-                next.models.removeFirst()
-                next.until = nil
-                try await store.record([key: next])
+                try await record([key: sampleStanding], in: store)
+                let next = sampleStanding(later: 1) {
+                    $0.models.removeFirst()
+                    $0.until = nil
+                }
+                try await record([key: next], in: store)
                 try expect(try await store.keys(of: owner.id)[0].standing, equals: next, "standing")
-                try await store.record([key: StandingRecord()])
-                try expect(try await store.keys(of: owner.id)[0].standing, equals: StandingRecord(), "standing")
+                var cleared = StandingRecord()
+                cleared.resetCount = next.resetCount + 1
+                try await record([key: cleared], in: store)
+                try expect(try await store.keys(of: owner.id)[0].standing, equals: cleared, "standing")
             }
         },
         Promise("the standing of a key that is gone is passed over, and the others' are written") { place in
@@ -297,13 +311,64 @@ extension StoreConformance {
                 let owner = try await store.insertService(service("one"))
                 let keys = try await insert(["a", "b", "c"], into: owner.id, of: store)
                 try await store.deleteKey(keys[1].id)
-                try await store.record(Dictionary(uniqueKeysWithValues: keys.map { ($0.id, sampleStanding) } + [(KeyID(9999), sampleStanding)]))
+                try await record(Dictionary(uniqueKeysWithValues: keys.map { ($0.id, sampleStanding) } + [(KeyID(9999), sampleStanding)]), in: store)
                 try await store.record([:])
                 try expect(try await store.keys(of: owner.id).map(\.standing), equals: [sampleStanding, sampleStanding], "standings")
                 let again = try await insert(["b"], into: owner.id, of: store)
                 try expect(try await store.keys(of: owner.id).last?.standing, equals: StandingRecord(), "a new key's standing")
                 try expect(again[0].standing, equals: StandingRecord(), "a new key's standing")
             }
+        },
+        Promise("a standing that was decided before the one that is there is passed over, and what was counted beside it is not") { place in
+            try await place.withStore { store in
+                let owner = try await store.insertService(service("one"))
+                let key = try await insert(["a"], into: owner.id, of: store)[0].id
+                try await record([key: sampleStanding(later: 10)], in: store)
+                let late = StandingUpdate(standing: sampleStanding(later: 9), counts: KeyCounts(successes: 3, failures: 1, lastUsedAt: nil))
+                try await store.record([key: late])
+                var found = try await store.keys(of: owner.id)[0]
+                try expect(found.standing, equals: sampleStanding(later: 10), "an older standing")
+                try expect(found.counts, equals: KeyCounts(successes: 3, failures: 1, lastUsedAt: nil), "counts beside it")
+                // Decided later by the clock, but before the key was cleared.
+                var cleared = sampleStanding(later: 5)
+                cleared.resetCount += 1
+                try await record([key: cleared], in: store)
+                try await record([key: sampleStanding(later: 100)], in: store)
+                found = try await store.keys(of: owner.id)[0]
+                try expect(found.standing, equals: cleared, "a standing from before the key was cleared")
+                try await record([key: cleared], in: store)
+                try expect(try await store.keys(of: owner.id)[0].standing, equals: cleared, "the same once more")
+            }
+        },
+        Promise("counts add up, the latest use stays, and both survive a restart") { place in
+            let first = try await place.open()
+            try await first.migrate()
+            let owner = try await first.insertService(service("one")).id
+            let keys = try await insert(["a", "b", "unused"], into: owner, of: first).map(\.id)
+            let noon = Moment(nanoseconds: 1_799_999_999_999_999_999)
+            try await first.record([keys[0]: StandingUpdate(standing: nil, counts: KeyCounts(successes: 5, failures: 0, lastUsedAt: noon))])
+            try await first.record([
+                keys[0]: StandingUpdate(standing: sampleStanding, counts: KeyCounts(successes: 2, failures: 7, lastUsedAt: Moment(seconds: 1))),
+                keys[1]: StandingUpdate(standing: nil, counts: KeyCounts(successes: .max, failures: 1, lastUsedAt: nil)),
+                KeyID(9999): StandingUpdate(standing: nil, counts: KeyCounts(successes: 1, failures: 1, lastUsedAt: noon)),
+            ])
+            try await first.record([keys[1]: StandingUpdate(standing: nil, counts: KeyCounts(successes: 9, failures: 1, lastUsedAt: nil))])
+            var store = first
+            if place.isDurable {
+                await first.close()
+                store = try await place.open()
+                try await store.migrate()
+            }
+            let expected = [
+                KeyCounts(successes: 7, failures: 7, lastUsedAt: noon), KeyCounts(successes: .max, failures: 2, lastUsedAt: nil), KeyCounts(),
+            ]
+            let found = try await store.keys(of: owner)
+            try expect(found.map(\.counts), equals: expected, "counts with the keys")
+            try expect(found.map(\.standing), equals: [sampleStanding, StandingRecord(), StandingRecord()], "standings beside them")
+            let told = try await store.counts(of: keys + [KeyID(9999)])
+            try expect(told, equals: Dictionary(uniqueKeysWithValues: zip(keys, expected)), "counts(of:)")
+            try expect(try await store.counts(of: []), equals: [:], "counts of nothing")
+            await store.close()
         },
     ]
 

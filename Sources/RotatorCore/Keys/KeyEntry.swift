@@ -15,10 +15,11 @@ internal import Synchronization
 
     /// Attempts that are under way.
     let inFlight = Atomic<Int>(0)
-    /// Nanoseconds since the Unix epoch at the last grant; 0 = never granted.
-    let lastUsed: Atomic<Int64>
-    let successCount: Atomic<Int64>
-    let failureCount: Atomic<Int64>
+    /// Nanoseconds since the Unix epoch at the last grant by this process; 0 = never granted.
+    let lastUsed = Atomic<Int64>(0)
+    /// Attempts that ended since this process began.
+    let successCount = Atomic<Int64>(0)
+    let failureCount = Atomic<Int64>(0)
     /// See ``KeyStanding/memory``. Written under the lock.
     let memory = Atomic<UInt64>(0)
     /// Whether the next grant is the trial of a half-open circuit. Written under the lock.
@@ -36,6 +37,12 @@ internal import Synchronization
     nonisolated(unsafe) var restingModels = ModelSlots()
     /// The earliest moment at which the queue of returns comes back to this key.
     nonisolated(unsafe) var queuedAt: Moment = .distantFuture
+    /// Whether the standing is among what has not been handed out for writing down.
+    nonisolated(unsafe) var hasUnrecordedStanding = false
+    /// What was counted elsewhere and before, as far as it is known.
+    nonisolated(unsafe) var knownCounts: KeyCounts
+    /// What this process counted and has handed out for writing down.
+    nonisolated(unsafe) var recordedCounts = KeyCounts()
 
     /// What boards count and index of a key.
     struct Shown: Equatable {
@@ -57,20 +64,31 @@ internal import Synchronization
         serviceID = record.serviceID
         secret = record.secret
         self.position = position
-        lastUsed = Atomic(record.standing.lastUsedAt?.nanoseconds ?? 0)
-        successCount = Atomic(record.standing.successCount)
-        failureCount = Atomic(record.standing.failureCount)
         var standing = KeyStanding(record.standing, isActive: record.isActive)
         standing.timePassed(at: now)
         unsafe name = record.name
         unsafe weight = record.weight
         unsafe self.standing = standing
         unsafe shown = Shown(standing)
+        unsafe knownCounts = record.counts
     }
 
+    /// When this process last granted it.
     var lastUsedAt: Moment? {
         let nanoseconds = lastUsed.load(ordering: .relaxed)
         return nanoseconds == 0 ? nil : Moment(nanoseconds: nanoseconds)
+    }
+
+    /// What this process counted.
+    var ownCounts: KeyCounts {
+        KeyCounts(successes: successCount.load(ordering: .relaxed), failures: failureCount.load(ordering: .relaxed), lastUsedAt: lastUsedAt)
+    }
+
+    /// What was counted in all, as far as it is known. Under the family's lock.
+    var counts: KeyCounts {
+        var counts = unsafe knownCounts
+        counts.add(ownCounts)
+        return counts
     }
 }
 

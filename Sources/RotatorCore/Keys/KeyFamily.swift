@@ -24,6 +24,8 @@ final class KeyFamily: Sendable {
     let cursor = RotationCursor()
     /// Whether something has not been handed out for writing down.
     let hasUnrecorded = Atomic<Bool>(false)
+    /// Whether a standing is among it: other replicas wait for that, and not for mere counts.
+    let hasUnrecordedStanding = Atomic<Bool>(false)
     /// When the first key comes back, in nanoseconds since the Unix epoch. Leases compare it with their `now`.
     private let nextReturn = Atomic<Int64>(.max)
     private let state = Mutex(State())
@@ -72,8 +74,14 @@ final class KeyFamily: Sendable {
             state.returns.insert(entry, at: next)
             nextReturn.store(state.returns.first.nanoseconds, ordering: .relaxed)
         }
+    }
+
+    /// Has a key's standing handed out for writing down.
+    func markUnrecordedStanding(_ entry: KeyEntry) {
+        unsafe entry.hasUnrecordedStanding = true
         entry.isUnrecorded.store(true, ordering: .sequentiallyConsistent)
         hasUnrecorded.store(true, ordering: .sequentiallyConsistent)
+        hasUnrecordedStanding.store(true, ordering: .sequentiallyConsistent)
     }
 
     /// Whether a rest for `model` alone can be told apart from those for other models.

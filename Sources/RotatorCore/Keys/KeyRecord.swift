@@ -14,11 +14,16 @@ public struct KeyRecord: Sendable {
     public var weight: Int
     /// False when an administrator switched it off.
     public var isActive: Bool
-    /// Rests, failures and counters as last written down.
+    /// Rests and failures as last written down.
     public var standing: StandingRecord
+    /// What was counted of it, over all replicas, as last written down.
+    public var counts: KeyCounts
 
     /// A key as the catalogue keeps it.
-    public init(id: KeyID, serviceID: ServiceID, secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true, standing: StandingRecord = StandingRecord()) {
+    public init(
+        id: KeyID, serviceID: ServiceID, secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true,
+        standing: StandingRecord = StandingRecord(), counts: KeyCounts = KeyCounts()
+    ) {
         self.id = id
         self.serviceID = serviceID
         self.secret = secret
@@ -26,6 +31,36 @@ public struct KeyRecord: Sendable {
         self.weight = weight
         self.isActive = isActive
         self.standing = standing
+        self.counts = counts
+    }
+}
+
+/// What is counted of a key. Adds up over replicas.
+public struct KeyCounts: Sendable, Hashable {
+    /// Attempts that succeeded.
+    public var successes: Int64 = 0
+    /// Attempts that failed by the key's or the provider's fault.
+    public var failures: Int64 = 0
+    /// When it was last granted; nil when never.
+    public var lastUsedAt: Moment?
+
+    /// A key that was never used.
+    public init() {}
+
+    /// What was counted of a key.
+    public init(successes: Int64, failures: Int64, lastUsedAt: Moment?) {
+        self.successes = successes
+        self.failures = failures
+        self.lastUsedAt = lastUsedAt
+    }
+
+    /// Takes in what was counted elsewhere or since: counts add up (and stop at the greatest number), the later use stays.
+    public mutating func add(_ other: KeyCounts) {
+        let (successes, isFull) = successes.addingReportingOverflow(other.successes)
+        self.successes = isFull ? .max : successes
+        let (failures, isFullOfFailures) = failures.addingReportingOverflow(other.failures)
+        self.failures = isFullOfFailures ? .max : failures
+        if let used = other.lastUsedAt { lastUsedAt = max(lastUsedAt ?? used, used) }
     }
 }
 
@@ -96,13 +131,30 @@ public struct StandingRecord: Sendable, Hashable {
     public var circuitLevel: Int = 0
     /// When the open circuit admits a trial; nil when it is closed.
     public var circuitUntil: Moment?
-    /// Attempts that succeeded, ever.
-    public var successCount: Int64 = 0
-    /// Attempts that failed by the key's or the provider's fault, ever.
-    public var failureCount: Int64 = 0
-    /// When it was last granted; nil when never.
-    public var lastUsedAt: Moment?
+    /// When this was decided, for telling the later of two records of one key; grows with every decision, whatever the clocks of replicas say.
+    public var decidedAt: Moment = .distantPast
+    /// How often an administrator has cleared the key: what was decided before the last time no longer counts.
+    public var resetCount: Int64 = 0
 
     /// A key that nothing is known of.
     public init() {}
+
+    /// Whether this was decided before `other`, so that writing it down must not replace `other`.
+    public func isOlder(than other: StandingRecord) -> Bool {
+        resetCount != other.resetCount ? resetCount < other.resetCount : decidedAt < other.decidedAt
+    }
+}
+
+/// What one replica has to tell of a key since it last did.
+public struct StandingUpdate: Sendable, Hashable {
+    /// The key's standing; nil when it has not changed.
+    public var standing: StandingRecord?
+    /// What has been counted since, to be added; its `lastUsedAt` counts where it is later than what is known.
+    public var counts: KeyCounts
+
+    /// What there is to tell of a key.
+    public init(standing: StandingRecord?, counts: KeyCounts = KeyCounts()) {
+        self.standing = standing
+        self.counts = counts
+    }
 }

@@ -10,6 +10,22 @@ struct KeyStanding: Sendable {
         var cooldown: Cooldown
         /// The pool's number for the model while the rest runs; nil when the pool has not heard of the rest or it is over.
         var slot: Int?
+
+        init(model: String, until: Moment, reason: String, cooldown: Cooldown) {
+            self.model = model
+            self.until = until
+            self.reason = reason
+            self.cooldown = cooldown
+        }
+
+        /// A rest as it was written down. `decidedAt`: when it was decided elsewhere.
+        init(_ rest: StandingRecord.ModelRest, decidedAt: Moment = .distantPast) {
+            self.init(model: rest.model, until: rest.until, reason: rest.reason, cooldown: Cooldown(Self.backoff(of: rest.reason)))
+            cooldown.adopt(level: rest.level, decidedAt: decidedAt)
+        }
+
+        /// How rests for this reason follow each other.
+        static func backoff(of reason: String) -> Backoff { reason == Reason.forbidden ? .forbidden : .rateLimit }
     }
 
     /// Rejections in a row that make a key invalid.
@@ -22,13 +38,17 @@ struct KeyStanding: Sendable {
     private(set) var state: StandingRecord.State = .active
     private(set) var until: Moment?
     private(set) var reason = ""
-    private(set) var rateLimit = Cooldown(.rateLimit)
-    private(set) var exhaustion = Cooldown(.exhaustion)
+    var rateLimit = Cooldown(.rateLimit)
+    var exhaustion = Cooldown(.exhaustion)
     /// Its level counts the rejections in a row.
-    private(set) var rejection = Cooldown(.rejection)
-    private(set) var forbidden = Cooldown(.forbidden)
+    var rejection = Cooldown(.rejection)
+    var forbidden = Cooldown(.forbidden)
     private(set) var circuit = CircuitBreaker()
     var models: [ModelStanding] = []
+    /// See ``StandingRecord/decidedAt``.
+    var decidedAt = Moment.distantPast
+    /// See ``StandingRecord/resetCount``.
+    var resetCount: Int64 = 0
 
     /// A key's standing as it was last written down.
     init(_ record: StandingRecord, isActive: Bool) {
@@ -40,14 +60,13 @@ struct KeyStanding: Sendable {
         exhaustion = Cooldown(.exhaustion, level: record.exhaustionLevel)
         rejection = Cooldown(.rejection, level: record.rejections)
         forbidden = Cooldown(.forbidden, level: record.forbiddenLevel)
+        decidedAt = record.decidedAt
+        resetCount = record.resetCount
         circuit = CircuitBreaker(failures: record.upstreamFailures, level: record.circuitLevel, until: record.circuitUntil)
-        for rest in record.models.prefix(Self.modelsMax) {
-            let backoff: Backoff = rest.reason == Reason.forbidden ? .forbidden : .rateLimit
-            models.append(ModelStanding(model: rest.model, until: rest.until, reason: rest.reason, cooldown: Cooldown(backoff, level: rest.level)))
-        }
+        models = record.models.prefix(Self.modelsMax).map { ModelStanding($0) }
     }
 
-    /// What is to be written down; the counters are the caller's to fill in.
+    /// What is to be written down.
     var record: StandingRecord {
         var record = StandingRecord()
         record.state = state
@@ -60,6 +79,8 @@ struct KeyStanding: Sendable {
         record.forbiddenLevel = forbidden.level
         record.upstreamFailures = circuit.failures
         record.circuitLevel = circuit.level
+        record.decidedAt = decidedAt
+        record.resetCount = resetCount
         switch circuit.state {
         case .closed: record.circuitUntil = nil
         case .open(let until): record.circuitUntil = until
@@ -124,7 +145,23 @@ struct KeyStanding: Sendable {
     ///   - grantedAt: when the attempt's lease was granted.
     ///   - began: when a rest begins that this outcome brings about: `now`, or the last grant where another thread's clock was ahead.
     ///   - isProviderAtFault: whether every other key of the service keeps being rejected too.
+    /// - Returns: whether there is something new to be written down.
     mutating func settle(
+        _ outcome: AttemptOutcome, model: String?, grantedAt: Moment, began: Moment, at now: Moment, isProviderAtFault: Bool
+    ) -> Bool {
+        let before = record
+        decide(outcome, model: model, grantedAt: grantedAt, began: began, at: now, isProviderAtFault: isProviderAtFault)
+        let after = record
+        if after == before { return false }
+        // The circuit is each replica's own affair: its changes are written down, and decide nothing for the others.
+        if !after.saysTheSame(as: before, at: now) { decidedAt = nextDecision(at: now) }
+        return true
+    }
+
+    /// When a decision of `now` counts as made: after every one that is known.
+    func nextDecision(at now: Moment) -> Moment { max(now, decidedAt.advanced(byNanoseconds: 1)) }
+
+    private mutating func decide(
         _ outcome: AttemptOutcome, model: String?, grantedAt: Moment, began: Moment, at now: Moment, isProviderAtFault: Bool
     ) {
         switch outcome {
@@ -166,8 +203,10 @@ struct KeyStanding: Sendable {
         }
     }
 
-    /// An administrator says that the key is good: no rests, no failures; attempts granted up to `moment` are old news.
-    mutating func reset(at moment: Moment) {
+    /// An administrator says that the key is good: no rests, no failures; attempts granted up to `moment` are old news. `record` tells when.
+    mutating func reset(to record: StandingRecord, at moment: Moment) {
+        decidedAt = max(decidedAt, record.decidedAt)
+        resetCount = max(resetCount, record.resetCount)
         end()
         rateLimit.reset(at: moment)
         exhaustion.reset(at: moment)
@@ -235,10 +274,12 @@ struct KeyStanding: Sendable {
         models[index].reason = reason
     }
 
-    private mutating func end() {
-        state = .active
-        until = nil
-        reason = ""
+    private mutating func end() { set(.active, until: nil, reason: "") }
+
+    mutating func set(_ state: StandingRecord.State, until: Moment?, reason: String) {
+        self.state = state
+        self.until = until
+        self.reason = reason
     }
 
     /// The words for `state_reason` where the outcome has none of its own.

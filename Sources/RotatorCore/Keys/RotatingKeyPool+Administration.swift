@@ -22,15 +22,37 @@ extension RotatingKeyPool {
         return true
     }
 
-    /// Ends all rests of a key and forgets its failures; an invalid key is active again. False when the pool has no such key.
+    /// The standing that a key would have after ``reset(_:to:at:)``, to be written down before; nil when the pool has no such key.
+    public func standingAfterReset(of id: KeyID, at now: Moment) -> StandingRecord? {
+        guard let entry = board.member(id) else { return nil }
+        return family.withLock { _ in
+            var record = StandingRecord()
+            record.resetCount = unsafe entry.standing.resetCount + 1
+            record.decidedAt = unsafe entry.standing.nextDecision(at: now)
+            return record
+        }
+    }
+
+    /// Ends all rests of a key and forgets its failures, as `record` says, which ``standingAfterReset(of:at:)`` gave; an invalid key is active
+    /// again. False when the pool has no such key.
     @discardableResult
-    public func reset(_ id: KeyID, at now: Moment) -> Bool {
+    public func reset(_ id: KeyID, to record: StandingRecord, at now: Moment) -> Bool {
         guard let entry = board.member(id) else { return false }
         family.withLock { state in
             let now = max(now, state.latest)
-            unsafe entry.standing.reset(at: max(now, entry.lastUsedAt ?? now))
+            unsafe entry.standing.reset(to: record, at: max(now, entry.lastUsedAt ?? now))
             family.refresh(entry, in: &state, at: now)
         }
+        return true
+    }
+
+    /// Ends all rests of a key and forgets its failures; an invalid key is active again. False when the pool has no such key. What is to be written
+    /// down of it is handed out by the next ``takeUnrecorded(at:)``.
+    @discardableResult
+    public func reset(_ id: KeyID, at now: Moment) -> Bool {
+        guard let entry = board.member(id), let record = standingAfterReset(of: id, at: now) else { return false }
+        reset(id, to: record, at: now)
+        family.withLock { _ in family.markUnrecordedStanding(entry) }
         return true
     }
 
@@ -67,42 +89,91 @@ extension RotatingKeyPool {
     /// All values in the order of their ids.
     public var secrets: [(id: KeyID, secret: Secret)] { board.members.map { ($0.id, $0.secret) } }
 
-    /// What has changed since the last call and is to be written down, last uses and counters included. Each change is handed out once; give ids
-    /// back with ``markUnrecorded(_:)`` when writing fails. Costs a look at each key when anything has changed, and nothing to the other threads.
-    public func takeUnrecordedStandings(at now: Moment) -> [KeyID: StandingRecord] {
+    /// Whether a standing has changed that ``takeUnrecorded(at:)`` has not handed out. Costs one load.
+    public var hasUnrecordedStanding: Bool { family.hasUnrecordedStanding.load(ordering: .relaxed) }
+
+    /// What is to be written down since the last call: standings that have changed, and what was counted. Each change is handed out once; give it
+    /// back with ``giveBack(_:)`` when writing fails. One task at a time. Costs a look at each key when anything has changed, and nothing to the
+    /// other threads.
+    public func takeUnrecorded(at now: Moment) -> [KeyID: StandingUpdate] {
         guard family.hasUnrecorded.exchange(false, ordering: .sequentiallyConsistent) else { return [:] }
-        var standings: [KeyID: StandingRecord] = [:]
+        family.hasUnrecordedStanding.store(false, ordering: .sequentiallyConsistent)
+        var updates: [KeyID: StandingUpdate] = [:]
         for entry in board.members {
             // Taken before the counters are read: whoever counts after that marks the key again.
             guard entry.isUnrecorded.load(ordering: .relaxed), entry.isUnrecorded.exchange(false, ordering: .sequentiallyConsistent) else { continue }
-            standings[entry.id] = record(of: entry, at: now)
+            updates[entry.id] = family.withLock { _ in
+                let own = entry.ownCounts
+                var counts = own
+                unsafe counts.successes -= entry.recordedCounts.successes
+                unsafe counts.failures -= entry.recordedCounts.failures
+                unsafe entry.recordedCounts = own
+                guard unsafe entry.hasUnrecordedStanding else { return StandingUpdate(standing: nil, counts: counts) }
+                unsafe entry.hasUnrecordedStanding = false
+                var standing = unsafe entry.standing
+                standing.timePassed(at: now)
+                return StandingUpdate(standing: standing.record, counts: counts)
+            }
         }
-        return standings
+        return updates
     }
 
-    /// Has these keys handed out by the next ``takeUnrecordedStandings(at:)`` again.
-    public func markUnrecorded(_ ids: some Sequence<KeyID>) {
-        for id in ids { board.member(id)?.isUnrecorded.store(true, ordering: .sequentiallyConsistent) }
+    /// Has what was taken handed out by the next ``takeUnrecorded(at:)`` again.
+    public func giveBack(_ updates: [KeyID: StandingUpdate]) {
+        family.withLock { _ in
+            for (id, update) in updates {
+                guard let entry = board.member(id) else { continue }
+                unsafe entry.recordedCounts.successes -= update.counts.successes
+                unsafe entry.recordedCounts.failures -= update.counts.failures
+                entry.isUnrecorded.store(true, ordering: .sequentiallyConsistent)
+                if update.standing != nil { family.markUnrecordedStanding(entry) }
+            }
+        }
         family.hasUnrecorded.store(true, ordering: .sequentiallyConsistent)
     }
 
-    private func record(of entry: KeyEntry, at now: Moment) -> StandingRecord {
-        var standing = family.withLock { _ in unsafe entry.standing }
-        standing.timePassed(at: now)
-        var record = standing.record
-        record.successCount = entry.successCount.load(ordering: .relaxed)
-        record.failureCount = entry.failureCount.load(ordering: .relaxed)
-        record.lastUsedAt = entry.lastUsedAt
-        return record
+    /// Has every standing handed out again that says more than that a key is well: for a store that has lost what it knew.
+    public func markStandingsUnrecorded() {
+        family.withLock { _ in
+            for entry in board.members where unsafe entry.standing.decidedAt > .distantPast { family.markUnrecordedStanding(entry) }
+        }
+    }
+
+    /// Takes in what other replicas have decided about keys: every rest that still runs anywhere runs here too, and nothing that an administrator
+    /// has cleared comes back. Keys that the pool does not have are passed over. Where this replica knew more, its account is handed out by the next
+    /// ``takeUnrecorded(at:)``, so that all end up with the same.
+    public func merge(_ standings: [KeyID: StandingRecord], at now: Moment) {
+        for (id, record) in standings {
+            guard let entry = board.member(id) else { continue }
+            family.withLock { state in
+                let now = max(now, state.latest)
+                unsafe entry.standing.timePassed(at: now)
+                let outcome = unsafe entry.standing.merge(record, at: now)
+                if outcome.hasChanged { family.refresh(entry, in: &state, at: now) }
+                if outcome.knewMore { family.markUnrecordedStanding(entry) }
+            }
+        }
+    }
+
+    /// Takes in what all replicas together have recorded of these keys, this one's part included. Not while an update of them is being written.
+    public func learn(_ totals: [KeyID: KeyCounts]) {
+        family.withLock { _ in
+            for (id, total) in totals {
+                guard let entry = board.member(id) else { continue }
+                unsafe entry.knownCounts = KeyCounts(
+                    successes: total.successes - entry.recordedCounts.successes, failures: total.failures - entry.recordedCounts.failures,
+                    lastUsedAt: total.lastUsedAt)
+            }
+        }
     }
 
     private func view(of entry: KeyEntry, at now: Moment) -> KeyView {
-        var (standing, name, weight) = family.withLock { _ in unsafe (entry.standing, entry.name, entry.weight) }
+        var (standing, name, weight, counts) = family.withLock { _ in unsafe (entry.standing, entry.name, entry.weight, entry.counts) }
         standing.timePassed(at: now)
         var view = KeyView(
             id: entry.id, serviceID: entry.serviceID, masked: entry.secret.masked, name: name, weight: weight, isActive: standing.isActive,
-            state: standing.keyState, lastUsedAt: entry.lastUsedAt, successCount: entry.successCount.load(ordering: .relaxed),
-            failureCount: entry.failureCount.load(ordering: .relaxed), inFlight: entry.inFlight.load(ordering: .relaxed))
+            state: standing.keyState, lastUsedAt: counts.lastUsedAt, successCount: counts.successes, failureCount: counts.failures,
+            inFlight: entry.inFlight.load(ordering: .relaxed))
         switch view.state {
         case .cooling, .exhausted, .invalid:
             view.stateReason = standing.reason

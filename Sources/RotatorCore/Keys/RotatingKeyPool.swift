@@ -47,7 +47,6 @@ public final class RotatingKeyPool: KeyPool {
             Self.enterBoard(
                 of: entries, newcomers: entries, strategy: strategy, continuing: nil, in: family, state: &state, at: now)
         }
-        family.hasUnrecorded.store(false, ordering: .relaxed)
         self.service = service
         self.kind = kind
         self.family = family
@@ -208,10 +207,11 @@ public final class RotatingKeyPool: KeyPool {
             var model = model
             if outcome != .success, let name = model, kind != .llm || !family.canRest(name, in: state) { model = nil }
             unsafe entry.standing.timePassed(at: now)
-            unsafe entry.standing.settle(
+            let hasChanged = unsafe entry.standing.settle(
                 outcome, model: model, grantedAt: grantedAt, began: max(now, entry.lastUsedAt ?? now), at: now,
                 isProviderAtFault: othersRejected == othersEnabled)
             family.refresh(entry, in: &state, at: now)
+            if hasChanged { family.markUnrecordedStanding(entry) }
         }
     }
 
@@ -270,11 +270,7 @@ public final class RotatingKeyPool: KeyPool {
         of members: ContiguousArray<KeyEntry>, newcomers: ContiguousArray<KeyEntry>, strategy: any RotationStrategy,
         continuing predecessor: KeyBoard?, in family: KeyFamily, state: inout KeyFamily.State, at now: Moment
     ) -> KeyBoard {
-        for entry in newcomers {
-            family.refresh(entry, in: &state, at: now)
-            // What was just read needs no writing down.
-            entry.isUnrecorded.store(false, ordering: .relaxed)
-        }
+        for entry in newcomers { family.refresh(entry, in: &state, at: now) }
         let board = KeyBoard(members: members, cursor: family.cursor, strategy: strategy)
         family.enter(board, continuing: predecessor, in: &state)
         return board

@@ -34,10 +34,16 @@ public enum KeyInsertion: Sendable {
     case duplicate
 }
 
-/// Where the standing of keys is written down.
+/// Where the standing of keys is written down, and what was counted of them.
 public protocol KeyLedger: Sendable {
-    /// Writes the standing of the given keys in one transaction; keys that are gone are passed over.
-    func record(_ standings: [KeyID: StandingRecord]) async throws(StoreError)
+    /// Writes what there is to tell of the given keys, in one transaction; keys that are gone are passed over.
+    ///
+    /// Counts are added to what is there. A standing replaces the one that is there, whole, unless it is older
+    /// (``StandingRecord/isOlder(than:)``): then it is passed over, and the counts beside it are not.
+    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError)
+
+    /// What all replicas together have recorded of these keys; keys that are gone are left out.
+    func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts]
 }
 
 /// Small named values of the installation itself (generated secrets' hashes, the token key): sealed at rest.

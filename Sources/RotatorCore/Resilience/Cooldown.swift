@@ -45,6 +45,13 @@ public struct Cooldown: Sendable, Hashable {
     /// The next rest is a first one again, whatever was under way.
     public mutating func forget() { level = 0 }
 
+    /// Takes over how many rests in a row another replica counted. `moment`: when it decided so; attempts granted up to then are old news.
+    mutating func adopt(level: Int, decidedAt moment: Moment) {
+        guard level != self.level else { return }
+        if level > self.level { began = max(began, moment) }
+        self.level = level
+    }
+
     /// Forgets all rests; attempts granted up to `moment` are old news.
     public mutating func reset(at moment: Moment) {
         level = 0

@@ -104,17 +104,10 @@ extension Administration {
     public func resetKey(_ id: KeyID, by actor: String) async throws(AdministrationError) -> KeyView {
         try await change { () async throws(AdministrationError) in
             let entry = try self.entry(of: id)
-            let view = try self.key(id)
-            // Written before it is done, so that a store that is away refuses it whole; the pool's own account follows.
-            var cleared = StandingRecord()
-            cleared.successCount = Int64(view.successCount)
-            cleared.failureCount = Int64(view.failureCount)
-            cleared.lastUsedAt = view.lastUsedAt
-            let standing = cleared
-            try await self.write { () async throws(StoreError) in try await self.store.record([id: standing]) }
-            _ = entry.pool.reset(id, at: self.clock())
-            // The standing writer may hold an older account of this key and write it after the one above; this makes sure of another.
-            entry.pool.markUnrecorded([id])
+            guard let standing = entry.pool.standingAfterReset(of: id, at: self.clock()) else { throw .keyNotFound(id) }
+            // Written before it is done, so that a store that is away refuses it whole. What others write of this key is older from now on.
+            try await self.write { () async throws(StoreError) in try await self.store.record([id: StandingUpdate(standing: standing)]) }
+            _ = entry.pool.reset(id, to: standing, at: self.clock())
             await self.audit("key.reset", "key \(id) of service \(entry.record.id)", by: actor)
             return try self.key(id)
         }

@@ -56,13 +56,13 @@ extension Administration {
     private func writeStandings() async -> Bool {
         let now = clock()
         let pools = state.withLock { $0.entries.values.map(\.pool) }
-        var taken: [(pool: RotatingKeyPool, standings: [KeyID: StandingRecord])] = []
-        var batch: [KeyID: StandingRecord] = [:]
+        var taken: [(pool: RotatingKeyPool, updates: [KeyID: StandingUpdate])] = []
+        var batch: [KeyID: StandingUpdate] = [:]
         for pool in pools {
-            let standings = pool.takeUnrecordedStandings(at: now)
-            if standings.isEmpty { continue }
-            taken.append((pool, standings))
-            batch.merge(standings) { _, newer in newer }
+            let updates = pool.takeUnrecorded(at: now)
+            if updates.isEmpty { continue }
+            taken.append((pool, updates))
+            batch.merge(updates) { _, newer in newer }
         }
         if batch.isEmpty { return true }
         do {
@@ -71,7 +71,7 @@ extension Administration {
         } catch {
             logger.debug("standings were not written", metadata: ["error": "\(error)", "keys": "\(batch.count)"])
             // A pool that has been succeeded meanwhile shares its standing with the successor, so the mark reaches it.
-            for (pool, standings) in taken { pool.markUnrecorded(standings.keys) }
+            for (pool, updates) in taken { pool.giveBack(updates) }
             return false
         }
     }

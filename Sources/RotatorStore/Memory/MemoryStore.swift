@@ -25,13 +25,18 @@ public actor MemoryStore: Store {
     public init() {}
 
     /// An empty store; `url` and `sealing` do not matter.
-    public static func open(_ url: StoreURL, sealing: MasterKey) async throws(StoreError) -> MemoryStore { MemoryStore() }
+    public static func open(_ url: StoreURL, sealing: MasterKeyRing) async throws(StoreError) -> MemoryStore { MemoryStore() }
 
     public func migrate() throws(StoreError) { try requireOpen() }
 
     public func close() { isClosed.withLock { $0 = true } }
 
     public func ping() throws(StoreError) { try requireOpen() }
+
+    public func reseal(limit: Int) throws(StoreError) -> Int {
+        try requireOpen()
+        return 0
+    }
 
     public nonisolated var health: StoreHealth { isClosed.withLock { $0 } ? .failing(Self.closed) : .reachable }
 
@@ -131,9 +136,19 @@ extension MemoryStore: UpstreamCatalog {
 }
 
 extension MemoryStore: KeyLedger, SettingStore, AuditLog {
-    public func record(_ standings: [KeyID: StandingRecord]) throws(StoreError) {
+    public func record(_ updates: [KeyID: StandingUpdate]) throws(StoreError) {
         try requireOpen()
-        for (id, standing) in standings { records[id]?.standing = standing }
+        for (id, update) in updates {
+            guard var record = records[id] else { continue }
+            if let standing = update.standing, !standing.isOlder(than: record.standing) { record.standing = standing }
+            record.counts.add(update.counts)
+            records[id] = record
+        }
+    }
+
+    public func counts(of keys: [KeyID]) throws(StoreError) -> [KeyID: KeyCounts] {
+        try requireOpen()
+        return keys.reduce(into: [:]) { counts, id in counts[id] = records[id]?.counts }
     }
 
     public func setting(_ name: String) throws(StoreError) -> [UInt8]? {

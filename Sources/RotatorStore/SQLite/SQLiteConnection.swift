@@ -155,6 +155,9 @@ internal import RotatorCore
         while try step() {}
     }
 
+    /// Makes the statement ready to run again before it has come to its end. Bindings stay.
+    mutating func reset() { unsafe _ = sqlite3_reset(handle) }
+
     /// A column as an integer.
     func integer(_ column: CInt) -> Int64 { unsafe sqlite3_column_int64(handle, column) }
 

@@ -81,6 +81,11 @@ enum SQLiteSchema {
 
         PRAGMA application_id = 0x526F744B;
         PRAGMA user_version = 1;
+        """,
         """
+        ALTER TABLE standings ADD COLUMN decided_at_ns INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE standings ADD COLUMN reset_count INTEGER NOT NULL DEFAULT 0;
+        PRAGMA user_version = 2;
+        """,
     ]
 }

@@ -68,7 +68,7 @@ extension SQLiteSession {
                 """
                 SELECT k.id, k.sealed_value, k.name, k.weight, k.is_active, s.state, s.until_ns, s.reason, s.rejections, s.rate_limit_level,
                     s.exhaustion_level, s.upstream_failures, s.circuit_level, s.circuit_until_ns, s.success_count, s.failure_count, s.last_used_at_ns,
-                    s.forbidden_level
+                    s.forbidden_level, s.decided_at_ns, s.reset_count
                 FROM upstream_keys AS k LEFT JOIN standings AS s ON s.key_id = k.id WHERE k.service_id = ?1 ORDER BY k.id
                 """, on: service.rawValue
             ) { statement throws(StoreError) in
@@ -90,10 +90,10 @@ extension SQLiteSession {
                     key.standing.upstreamFailures = Int(statement.integer(11))
                     key.standing.circuitLevel = Int(statement.integer(12))
                     key.standing.circuitUntil = statement.optionalInteger(13).map { Moment(nanoseconds: $0) }
-                    key.standing.successCount = statement.integer(14)
-                    key.standing.failureCount = statement.integer(15)
-                    key.standing.lastUsedAt = statement.optionalInteger(16).map { Moment(nanoseconds: $0) }
+                    key.counts = Self.counts(in: statement, from: 14)
                     key.standing.forbiddenLevel = Int(statement.integer(17))
+                    key.standing.decidedAt = Moment(nanoseconds: statement.integer(18))
+                    key.standing.resetCount = statement.integer(19)
                     key.standing.models = rests.removeValue(forKey: id) ?? []
                 }
                 return key
@@ -107,6 +107,8 @@ extension SQLiteSession {
             try requireService(service)
             var number = try nextNumber("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'upstream_keys'")
             return try naming { connection throws(SQLiteError) in
+                var known = try PreparedStatement("SELECT 1 FROM upstream_keys WHERE service_id = ?1 AND digest = ?2", on: connection)
+                try known.bind(service.rawValue, at: 1)
                 var statement = try PreparedStatement(
                     """
                     INSERT INTO upstream_keys (id, service_id, digest, sealed_value, name, weight, is_active) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -117,6 +119,17 @@ extension SQLiteSession {
                 insertions.reserveCapacity(keys.count)
                 for key in keys {
                     let id = KeyID(number)
+                    // While the master key is being changed, the value may be there under its digest of another key.
+                    var isKnown = false
+                    for digest in sealer.otherDigests(of: key.secret, in: service) {
+                        try known.bind(digest, at: 2)
+                        isKnown = try known.step() || isKnown
+                        known.reset()
+                    }
+                    if isKnown {
+                        insertions.append(.duplicate)
+                        continue
+                    }
                     try statement.bind(id.rawValue, at: 1)
                     try statement.bind(sealer.digest(of: key.secret, in: service), at: 3)
                     try statement.bind(sealer.seal(key.secret, for: .key(id)), at: 4)
@@ -209,40 +222,52 @@ extension SQLiteSession {
     }
 }
 
-/// The standing of keys.
+/// The standing of keys, and what was counted of them.
 extension SQLiteSession {
-    mutating func record(_ standings: [KeyID: StandingRecord]) throws(StoreError) {
+    mutating func record(_ updates: [KeyID: StandingUpdate]) throws(StoreError) {
         try requireTables()
         try connection.write { () throws(StoreError) in
             try naming { connection throws(SQLiteError) in
-                var write = try PreparedStatement(
+                var count = try PreparedStatement(
                     """
-                    INSERT INTO standings SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+                    INSERT INTO standings SELECT ?1, 'active', NULL, '', 0, 0, 0, 0, 0, NULL, ?2, ?3, ?4, 0, 0, 0
                     WHERE EXISTS (SELECT 1 FROM upstream_keys WHERE id = ?1)
-                    ON CONFLICT (key_id) DO UPDATE SET state = ?2, until_ns = ?3, reason = ?4, rejections = ?5, rate_limit_level = ?6, exhaustion_level = ?7,
-                        upstream_failures = ?8, circuit_level = ?9, circuit_until_ns = ?10, success_count = ?11, failure_count = ?12, last_used_at_ns = ?13,
-                        forbidden_level = ?14
+                    ON CONFLICT (key_id) DO UPDATE SET
+                        success_count = CASE WHEN success_count > 9223372036854775807 - ?2 THEN 9223372036854775807 ELSE success_count + ?2 END,
+                        failure_count = CASE WHEN failure_count > 9223372036854775807 - ?3 THEN 9223372036854775807 ELSE failure_count + ?3 END,
+                        last_used_at_ns = CASE WHEN ?4 > coalesce(last_used_at_ns, 0) THEN ?4 ELSE last_used_at_ns END
+                    """, on: connection)
+                var stand = try PreparedStatement(
+                    """
+                    UPDATE standings SET state = ?2, until_ns = ?3, reason = ?4, rejections = ?5, rate_limit_level = ?6, exhaustion_level = ?7,
+                        upstream_failures = ?8, circuit_level = ?9, circuit_until_ns = ?10, forbidden_level = ?11, decided_at_ns = ?12, reset_count = ?13
+                    WHERE key_id = ?1 AND (?13 > reset_count OR (?13 = reset_count AND ?12 >= decided_at_ns))
                     """, on: connection)
                 var clearRests = try PreparedStatement("DELETE FROM model_rests WHERE key_id = ?1", on: connection)
                 var writeRest = try PreparedStatement(
                     "INSERT INTO model_rests (key_id, position, model, until_ns, reason, level) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", on: connection)
                 // In the order of numbers, so that pages are written one after the other.
-                for (id, standing) in standings.sorted(by: { $0.key < $1.key }) {
-                    try write.bind(id.rawValue, at: 1)
-                    try write.bind(standing.state.rawValue, at: 2)
-                    try write.bind(standing.until?.nanoseconds, at: 3)
-                    try write.bind(standing.reason, at: 4)
-                    try write.bind(Int64(standing.rejections), at: 5)
-                    try write.bind(Int64(standing.rateLimitLevel), at: 6)
-                    try write.bind(Int64(standing.exhaustionLevel), at: 7)
-                    try write.bind(Int64(standing.upstreamFailures), at: 8)
-                    try write.bind(Int64(standing.circuitLevel), at: 9)
-                    try write.bind(standing.circuitUntil?.nanoseconds, at: 10)
-                    try write.bind(standing.successCount, at: 11)
-                    try write.bind(standing.failureCount, at: 12)
-                    try write.bind(standing.lastUsedAt?.nanoseconds, at: 13)
-                    try write.bind(Int64(standing.forbiddenLevel), at: 14)
-                    try write.run()
+                for (id, update) in updates.sorted(by: { $0.key < $1.key }) {
+                    try count.bind(id.rawValue, at: 1)
+                    try count.bind(update.counts.successes, at: 2)
+                    try count.bind(update.counts.failures, at: 3)
+                    try count.bind(update.counts.lastUsedAt?.nanoseconds, at: 4)
+                    try count.run()
+                    guard connection.changeCount > 0, let standing = update.standing else { continue }
+                    try stand.bind(id.rawValue, at: 1)
+                    try stand.bind(standing.state.rawValue, at: 2)
+                    try stand.bind(standing.until?.nanoseconds, at: 3)
+                    try stand.bind(standing.reason, at: 4)
+                    try stand.bind(Int64(standing.rejections), at: 5)
+                    try stand.bind(Int64(standing.rateLimitLevel), at: 6)
+                    try stand.bind(Int64(standing.exhaustionLevel), at: 7)
+                    try stand.bind(Int64(standing.upstreamFailures), at: 8)
+                    try stand.bind(Int64(standing.circuitLevel), at: 9)
+                    try stand.bind(standing.circuitUntil?.nanoseconds, at: 10)
+                    try stand.bind(Int64(standing.forbiddenLevel), at: 11)
+                    try stand.bind(standing.decidedAt.nanoseconds, at: 12)
+                    try stand.bind(standing.resetCount, at: 13)
+                    try stand.run()
                     if connection.changeCount == 0 { continue }
                     try clearRests.bind(id.rawValue, at: 1)
                     try clearRests.run()
@@ -258,6 +283,32 @@ extension SQLiteSession {
                 }
             }
         }
+    }
+
+    mutating func counts(of keys: [KeyID]) throws(StoreError) -> [KeyID: KeyCounts] {
+        try requireTables()
+        return try connection.read { () throws(StoreError) in
+            try naming { connection throws(SQLiteError) in
+                var statement = try PreparedStatement(
+                    """
+                    SELECT s.success_count, s.failure_count, s.last_used_at_ns FROM upstream_keys AS k LEFT JOIN standings AS s ON s.key_id = k.id
+                    WHERE k.id = ?1
+                    """, on: connection)
+                var counts: [KeyID: KeyCounts] = [:]
+                for id in keys {
+                    try statement.bind(id.rawValue, at: 1)
+                    if try statement.step() { counts[id] = Self.counts(in: statement, from: 0) }
+                    statement.reset()
+                }
+                return counts
+            }
+        }
+    }
+
+    private static func counts(in statement: borrowing PreparedStatement, from column: CInt) -> KeyCounts {
+        KeyCounts(
+            successes: statement.integer(column), failures: statement.integer(column + 1),
+            lastUsedAt: statement.optionalInteger(column + 2).map { Moment(nanoseconds: $0) })
     }
 }
 
@@ -310,6 +361,111 @@ extension SQLiteSession {
     }
 }
 
+/// The change of the master key.
+extension SQLiteSession {
+    mutating func reseal(limit: Int) throws(StoreError) -> Int {
+        try requireTables()
+        return try connection.write { () throws(StoreError) in
+            var count = 0
+            func outdated(_ sql: StaticString, _ body: (borrowing PreparedStatement) throws(StoreError) -> [UInt8], then update: StaticString) throws(StoreError) {
+                guard count < limit else { return }
+                let rows = try mapping(sql, on: Int64(limit - count), prefix: sealer.prefix) { statement throws(StoreError) in
+                    (row: statement.integer(0), sealed: try body(statement))
+                }
+                try naming { connection throws(SQLiteError) in
+                    var write = try PreparedStatement(update, on: connection)
+                    for row in rows {
+                        try write.bind(row.row, at: 1)
+                        try write.bind(row.sealed, at: 2)
+                        try write.run()
+                    }
+                }
+                count += rows.count
+            }
+            // The check value first: from then on, whoever knows the old key alone is told so at the start.
+            try outdated(
+                "SELECT id, check_value FROM sealing WHERE substr(check_value, 1, 5) <> ?2 LIMIT ?1",
+                { statement throws(StoreError) in try resealed(statement.octets(1), for: .check, "the value that tells the encryption key") },
+                then: "UPDATE sealing SET check_value = ?2 WHERE id = ?1")
+            try outdated(
+                "SELECT id, sealed_headers FROM services WHERE substr(sealed_headers, 1, 5) <> ?2 LIMIT ?1",
+                { statement throws(StoreError) in
+                    let id = ServiceID(statement.integer(0))
+                    return try resealed(statement.octets(1), for: .headers(id), "the headers of service \(id)")
+                },
+                then: "UPDATE services SET sealed_headers = ?2 WHERE id = ?1")
+            count += try resealSettings(limit: limit - count)
+            count += try resealKeys(limit: limit - count)
+            return count
+        }
+    }
+
+    private func resealed(_ sealed: [UInt8], for subject: Sealer.Subject, _ what: @autoclosure () -> String) throws(StoreError) -> [UInt8] {
+        sealer.seal(try opened(what()) { () throws(Sealer.Failure) in try sealer.openOctets(sealed, for: subject) }, for: subject)
+    }
+
+    private func resealSettings(limit: Int) throws(StoreError) -> Int {
+        guard limit > 0 else { return 0 }
+        let rows = try mapping("SELECT name, sealed_value FROM settings WHERE substr(sealed_value, 1, 5) <> ?2 LIMIT ?1", on: Int64(limit), prefix: sealer.prefix) {
+            statement throws(StoreError) in
+            let name = statement.text(0)
+            return (name: name, sealed: try resealed(statement.octets(1), for: .setting(name), "the setting \(name)"))
+        }
+        try naming { connection throws(SQLiteError) in
+            var write = try PreparedStatement("UPDATE settings SET sealed_value = ?2 WHERE name = ?1", on: connection)
+            for row in rows {
+                try write.bind(row.name, at: 1)
+                try write.bind(row.sealed, at: 2)
+                try write.run()
+            }
+        }
+        return rows.count
+    }
+
+    private func resealKeys(limit: Int) throws(StoreError) -> Int {
+        guard limit > 0 else { return 0 }
+        let rows = try mapping(
+            "SELECT id, sealed_value, service_id FROM upstream_keys WHERE substr(sealed_value, 1, 5) <> ?2 ORDER BY id LIMIT ?1", on: Int64(limit),
+            prefix: sealer.prefix
+        ) { statement throws(StoreError) in
+            let id = KeyID(statement.integer(0))
+            let sealed = statement.octets(1)
+            let secret = try opened("key \(id)") { () throws(Sealer.Failure) in try sealer.openSecret(sealed, for: .key(id)) }
+            return (id: id, sealed: sealer.seal(secret, for: .key(id)), digest: sealer.digest(of: secret, in: ServiceID(statement.integer(2))))
+        }
+        try naming { connection throws(SQLiteError) in
+            // A value that came in twice while both keys were in use keeps its old digest, which stands in nobody's way.
+            var write = try PreparedStatement(
+                """
+                UPDATE upstream_keys AS k SET sealed_value = ?2, digest = CASE
+                    WHEN EXISTS (SELECT 1 FROM upstream_keys AS o WHERE o.service_id = k.service_id AND o.digest = ?3 AND o.id <> k.id) THEN k.digest
+                    ELSE ?3 END
+                WHERE k.id = ?1
+                """, on: connection)
+            for row in rows {
+                try write.bind(row.id.rawValue, at: 1)
+                try write.bind(row.sealed, at: 2)
+                try write.bind(row.digest, at: 3)
+                try write.run()
+            }
+        }
+        return rows.count
+    }
+
+    /// As below, with the limit as the first parameter and a prefix as the second.
+    private func mapping<Value>(
+        _ sql: StaticString, on limit: Int64, prefix: [UInt8], transform: (borrowing PreparedStatement) throws(StoreError) -> Value
+    ) throws(StoreError) -> [Value] {
+        var statement = try naming { connection throws(SQLiteError) in
+            var statement = try PreparedStatement(sql, on: connection)
+            try statement.bind(limit, at: 1)
+            try statement.bind(prefix, at: 2)
+            return statement
+        }
+        return try all(&statement, transform: transform)
+    }
+}
+
 extension SQLiteSession {
     /// What `transform` makes of each row; the parameters are bound in their order.
     private func mapping<Value>(
@@ -320,6 +476,12 @@ extension SQLiteSession {
             for (index, value) in parameters.enumerated() { try statement.bind(value, at: CInt(index + 1)) }
             return statement
         }
+        return try all(&statement, transform: transform)
+    }
+
+    private func all<Value>(
+        _ statement: inout PreparedStatement, transform: (borrowing PreparedStatement) throws(StoreError) -> Value
+    ) throws(StoreError) -> [Value] {
         var values: [Value] = []
         while try naming({ _ throws(SQLiteError) in try statement.step() }) { values.append(try transform(statement)) }
         return values

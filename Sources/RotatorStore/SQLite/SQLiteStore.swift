@@ -32,8 +32,8 @@ public final class SQLiteStore: Store {
     /// - Throws: `misconfigured` for a database of another program or a newer version, `wrongEncryptionKey`, `damaged` for what is not a
     ///   database or does not pass SQLite's `quick_check`, `locked` when another process has it open, `notWritable` or `unavailable`. An
     ///   existing database is not changed by an attempt that throws.
-    public static func open(_ url: StoreURL, sealing key: MasterKey) async throws(StoreError) -> SQLiteStore {
-        let sealer = Sealer(key)
+    public static func open(_ url: StoreURL, sealing keys: MasterKeyRing) async throws(StoreError) -> SQLiteStore {
+        let sealer = Sealer(keys)
         switch url.place {
         case .sqliteInMemory:
             let writer = try await WorkerThread.start(waitingLimit: waitingLimit) { () throws(StoreError) in
@@ -66,6 +66,8 @@ public final class SQLiteStore: Store {
                 file.lock.release()
                 throw error
             }
+        case .postgreSQL, .redis:
+            throw StoreError(.misconfigured, "\(url) is no SQLite database")
         }
     }
 
@@ -86,6 +88,10 @@ public final class SQLiteStore: Store {
     }
 
     public var health: StoreHealth { lastHealth.withLock { $0 } }
+
+    public func reseal(limit: Int) async throws(StoreError) -> Int {
+        try await write { session throws(StoreError) in try session.reseal(limit: limit) }
+    }
 
     private func write<Value: Sendable>(
         _ work: @escaping @Sendable (inout SQLiteSession) throws(StoreError) -> Value
@@ -148,9 +154,13 @@ extension SQLiteStore: UpstreamCatalog {
 }
 
 extension SQLiteStore: KeyLedger {
-    public func record(_ standings: [KeyID: StandingRecord]) async throws(StoreError) {
-        guard !standings.isEmpty else { return }
-        try await write { session throws(StoreError) in try session.record(standings) }
+    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+        guard !updates.isEmpty else { return }
+        try await write { session throws(StoreError) in try session.record(updates) }
+    }
+
+    public func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] {
+        try await read { session throws(StoreError) in try session.counts(of: keys) }
     }
 }
 

@@ -46,25 +46,42 @@ struct Sealer: Sendable {
     private static let version: UInt8 = 1
     private static let overhead = 1 + 4 + 12 + 16
 
-    private let sealingKey: SymmetricKey
-    // Has taken in its key already: half of the work on a short value.
-    private let keyedHash: HMAC<SHA256>
-    private let prefix: [UInt8]
+    /// What is derived from one master key.
+    private struct DerivedKeys: Sendable {
+        let sealing: SymmetricKey
+        // Has taken in its key already: half of the work on a short value.
+        let keyedHash: HMAC<SHA256>
+        let prefix: [UInt8]
 
-    init(_ master: MasterKey) {
-        let input = unsafe master.secret.withUnsafeBytes { unsafe SymmetricKey(data: $0) }
-        func derive(_ purpose: String, count: Int = 32) -> SymmetricKey {
-            HKDF<SHA256>.deriveKey(inputKeyMaterial: input, info: Array("api-key-rotator/1/\(purpose)".utf8), outputByteCount: count)
+        init(_ master: MasterKey) {
+            let input = unsafe master.secret.withUnsafeBytes { unsafe SymmetricKey(data: $0) }
+            func derive(_ purpose: String, count: Int = 32) -> SymmetricKey {
+                HKDF<SHA256>.deriveKey(inputKeyMaterial: input, info: Array("api-key-rotator/1/\(purpose)".utf8), outputByteCount: count)
+            }
+            sealing = derive("seal")
+            keyedHash = HMAC(key: derive("digest"))
+            let identifier = unsafe derive("identifier", count: 4).withUnsafeBytes { unsafe [UInt8]($0) }
+            prefix = [Sealer.version] + identifier
         }
-        sealingKey = derive("seal")
-        keyedHash = HMAC(key: derive("digest"))
-        let identifier = unsafe derive("identifier", count: 4).withUnsafeBytes { unsafe [UInt8]($0) }
-        prefix = [Self.version] + identifier
     }
+
+    private let present: DerivedKeys
+    private let accepted: [DerivedKeys]
+
+    init(_ ring: MasterKeyRing) {
+        present = DerivedKeys(ring.sealing)
+        accepted = ring.accepted.map(DerivedKeys.init).filter { [present] in $0.prefix != present.prefix }
+    }
+
+    /// What every value begins with that the present master key has sealed: 5 octets.
+    var prefix: [UInt8] { present.prefix }
+
+    /// Whether more than one master key is accepted, so that a value may have a digest under each of them.
+    var isChangingKeys: Bool { !accepted.isEmpty }
 
     /// `octets`, sealed for `subject`.
     func seal(_ octets: some DataProtocol, for subject: Subject) -> [UInt8] {
-        guard let box = try? AES.GCM.seal(octets, using: sealingKey, authenticating: subject.associatedData), let combined = box.combined else {
+        guard let box = try? AES.GCM.seal(octets, using: present.sealing, authenticating: subject.associatedData), let combined = box.combined else {
             preconditionFailure("AES-GCM seals under a 32-octet key")
         }
         var sealed: [UInt8] = []
@@ -82,9 +99,15 @@ struct Sealer: Sendable {
     /// Calls `body` with what was sealed for `subject`; the clear octets are overwritten when it returns.
     func open<Value>(_ sealed: [UInt8], for subject: Subject, _ body: (UnsafeRawBufferPointer) -> Value) throws(Failure) -> Value {
         guard sealed.count >= Self.overhead, sealed[0] == Self.version else { throw .damaged }
-        guard sealed.starts(with: prefix) else { throw .otherKey }
-        guard let box = try? AES.GCM.SealedBox(combined: sealed[prefix.count...]),
-            var clear = try? AES.GCM.open(box, using: sealingKey, authenticating: subject.associatedData)
+        let keys: DerivedKeys
+        if sealed.starts(with: present.prefix) {
+            keys = present
+        } else {
+            guard let other = accepted.first(where: { sealed.starts(with: $0.prefix) }) else { throw .otherKey }
+            keys = other
+        }
+        guard let box = try? AES.GCM.SealedBox(combined: sealed[keys.prefix.count...]),
+            var clear = try? AES.GCM.open(box, using: keys.sealing, authenticating: subject.associatedData)
         else { throw .damaged }
         defer { clear.resetBytes(in: clear.startIndex..<clear.endIndex) }
         return unsafe clear.withUnsafeBytes { unsafe body($0) }
@@ -102,8 +125,13 @@ struct Sealer: Sendable {
 
     /// The keyed hash by which a second key of the same value is found in a service: HMAC-SHA256 over the service's number and the value,
     /// so that the store does not show which services share a key.
-    func digest(of secret: Secret, in service: ServiceID) -> [UInt8] {
-        var hash = keyedHash
+    func digest(of secret: Secret, in service: ServiceID) -> [UInt8] { Self.digest(of: secret, in: service, under: present) }
+
+    /// The digests that the value may have under the other accepted master keys. Empty unless ``isChangingKeys``.
+    func otherDigests(of secret: Secret, in service: ServiceID) -> [[UInt8]] { accepted.map { Self.digest(of: secret, in: service, under: $0) } }
+
+    private static func digest(of secret: Secret, in service: ServiceID, under keys: DerivedKeys) -> [UInt8] {
+        var hash = keys.keyedHash
         hash.update(data: service.rawValue.bigEndianOctets)
         unsafe secret.withUnsafeBytes { unsafe hash.update(data: $0) }
         return [UInt8](hash.finalize())

@@ -27,9 +27,9 @@ import Testing
         pool.spend(.success, excluding: others(6), at: after(95))
         pool.update(KeyID(6), name: "six", weight: 3, isActive: false, at: after(95))
 
-        let records = pool.takeUnrecordedStandings(at: after(96))
+        let records = pool.takeUnrecorded(at: after(96))
         #expect(records.count == 6)
-        let keys = (1...6).map { KeyRecord.numbered($0, weight: $0 == 6 ? 3 : 1, isActive: $0 != 6, standing: records[KeyID(Int64($0))] ?? StandingRecord()) }
+        let keys = (1...6).map { KeyRecord.numbered($0, weight: $0 == 6 ? 3 : 1, isActive: $0 != 6, update: records[KeyID(Int64($0))]) }
         let again = RotatingKeyPool(service: ServiceID(1), kind: .llm, strategy: .roundRobin, keys: keys, seed: 1, at: after(97))
         for number in 1...6 {
             let id = KeyID(Int64(number))
@@ -38,7 +38,7 @@ import Testing
             #expect(again.view(of: id, at: after(97)) == old)
         }
         #expect(again.counts(at: after(97)) == [.cooling: 1, .exhausted: 1, .invalid: 1, .active: 2, .disabled: 1])
-        #expect(again.takeUnrecordedStandings(at: after(97)).isEmpty)
+        #expect(again.takeUnrecorded(at: after(97)).isEmpty)
         // The circuit's trial and the model's rest are where they were.
         #expect((0..<2).map { _ in again.spend(model: "n", at: after(99)) } == [5, 5])
         #expect(again.spend(.upstreamFailed(reason: ""), excluding: others(4), at: after(100)) == 4)
@@ -61,24 +61,24 @@ import Testing
 
     @Test func `each change is handed out for writing once, and again when writing failed`() {
         let pool = RotatingKeyPool.numbered(3, at: start)
-        #expect(pool.takeUnrecordedStandings(at: start).isEmpty)
+        #expect(pool.takeUnrecorded(at: start).isEmpty)
         pool.spend(at: start)
         pool.spend(.upstreamFailed(reason: ""), at: after(1))
-        let first = pool.takeUnrecordedStandings(at: after(2))
+        let first = pool.takeUnrecorded(at: after(2))
         #expect(Set(first.keys) == [KeyID(1), KeyID(2)])
-        #expect(first[KeyID(1)]?.successCount == 1)
-        #expect(first[KeyID(1)]?.lastUsedAt == start)
-        #expect(first[KeyID(2)]?.failureCount == 1)
-        #expect(first[KeyID(2)]?.upstreamFailures == 1)
-        #expect(pool.takeUnrecordedStandings(at: after(2)).isEmpty)
-        pool.markUnrecorded(first.keys)
-        #expect(pool.takeUnrecordedStandings(at: after(2)) == first)
+        #expect(first[KeyID(1)]?.counts.successes == 1)
+        #expect(first[KeyID(1)]?.counts.lastUsedAt == start)
+        #expect(first[KeyID(2)]?.counts.failures == 1)
+        #expect(first[KeyID(2)]?.standing?.upstreamFailures == 1)
+        #expect(pool.takeUnrecorded(at: after(2)).isEmpty)
+        pool.giveBack(first)
+        #expect(pool.takeUnrecorded(at: after(2)) == first)
         // A lease of an old pool settles after the successor was made.
         let lease = pool.hold(at: after(3))
         let successor = pool.adding([.numbered(4)], at: after(3))
-        _ = successor.takeUnrecordedStandings(at: after(3))
+        _ = successor.takeUnrecorded(at: after(3))
         lease?.settle(.success, model: nil, at: after(4))
-        #expect(Set(successor.takeUnrecordedStandings(at: after(4)).keys) == [KeyID(3)])
+        #expect(Set(successor.takeUnrecorded(at: after(4)).keys) == [KeyID(3)])
     }
 
     @Test func `no count is lost between threads that settle and one that writes down`() async {
@@ -97,7 +97,7 @@ import Testing
             }
             return await group.reduce(0, +)
         }
-        let total = pool.takeUnrecordedStandings(at: now).values.reduce(0) { $0 + $1.successCount }
+        let total = pool.takeUnrecorded(at: now).values.reduce(0) { $0 + $1.counts.successes }
         #expect(total == settled)
     }
 

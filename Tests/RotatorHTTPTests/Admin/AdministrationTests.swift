@@ -203,7 +203,7 @@ import Testing
         writer.cancel()
         await writer.value
         #expect(harness.store.batches.count == batches + 1)
-        #expect(harness.store.batches.last?[KeyID(1)]?.successCount == 1)
+        #expect(harness.store.batches.last?[KeyID(1)]?.counts.successes == 1)
     }
 
     @Test func `embedders are held to the same rules`() async throws {

@@ -10,7 +10,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
         var keys: [KeyRecord] = []
         var values: [ServiceID: Set<[UInt8]>] = [:]
         var audit: [AuditEntry] = []
-        var standings: [[KeyID: StandingRecord]] = []
+        var standings: [[KeyID: StandingUpdate]] = []
         var lastService: Int64 = 0
         var lastKey: Int64 = 0
         var failure: StoreError.Code?
@@ -30,7 +30,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
     func fail(_ code: StoreError.Code?) { state.withLock { $0.failure = code } }
 
     var auditEntries: [AuditEntry] { state.withLock(\.audit) }
-    var batches: [[KeyID: StandingRecord]] { state.withLock(\.standings) }
+    var batches: [[KeyID: StandingUpdate]] { state.withLock(\.standings) }
 
     private func write<Value: Sendable>(_ body: (inout State) throws(StoreError) -> Value) async throws(StoreError) -> Value {
         state.withLock { state in
@@ -138,12 +138,21 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
         }
     }
 
-    func record(_ standings: [KeyID: StandingRecord]) async throws(StoreError) {
+    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
         try await write { state throws(StoreError) in
-            state.standings.append(standings)
+            state.standings.append(updates)
             for index in state.keys.indices {
-                if let standing = standings[state.keys[index].id] { state.keys[index].standing = standing }
+                guard let update = updates[state.keys[index].id] else { continue }
+                if let standing = update.standing { state.keys[index].standing = standing }
+                state.keys[index].counts.add(update.counts)
             }
+        }
+    }
+
+    func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] {
+        try state.withLock { state throws(StoreError) in
+            if let code = state.failure { throw StoreError(code, "told to fail") }
+            return state.keys.reduce(into: [:]) { if keys.contains($1.id) { $0[$1.id] = $1.counts } }
         }
     }
 
