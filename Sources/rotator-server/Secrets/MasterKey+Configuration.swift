@@ -17,7 +17,7 @@ extension MasterKey {
         if let secret = configuration.encryptionKey { return try MasterKey(secret) }
         switch configuration.storeURL.place {
         case .sqliteInMemory: return generate()
-        case .postgreSQL, .redis: throw StoreError(.misconfigured, "ENCRYPTION_KEY is required with a PostgreSQL or Redis store, which several servers may share")
+        case .postgreSQL, .redis: preconditionFailure("a configuration without ENCRYPTION_KEY names no store that can be shared")
         case .sqlite(let path):
             if let key = try load(at: configuration.masterKeyPath) { return key }
             guard ConfigurationFile.byteCount(of: path) ?? 0 == 0 else {
