@@ -110,6 +110,11 @@ public final class HTTPServer: Sendable {
         }
     }
 
+    /// Who may use the proxy surface from now on. Until this is called where ``ProxySettings/clientKeys`` is nil, requests get 503 `store_unavailable`.
+    public func setClientKeys(_ keys: [ClientKey]) async {
+        for worker in workers { await worker.reactor.call { worker.setClientKeys(keys) } }
+    }
+
     /// The catalogue has been read: proxied requests are served from now on.
     public func catalogueLoaded() { state.isCatalogueLoaded = true }
 

@@ -71,7 +71,7 @@ struct Installation: Sendable {
 
         let clientKeys: [ClientKey]
         if let given = configuration.proxyKeys {
-            clientKeys = given.map { ClientKey(name: $0.name, digest: KeyDigest.sha256(of: $0.key)) }
+            clientKeys = Self.clientKeys(given)
         } else if let kept = try await settings.setting(SettingName.proxyKeyDigest) {
             guard kept.count == KeyDigest.byteCount else { throw StoreError(.damaged, "the setting \(SettingName.proxyKeyDigest) cannot be read") }
             clientKeys = [ClientKey(name: generatedKeyName, digest: kept)]
@@ -86,6 +86,9 @@ struct Installation: Sendable {
         }
         return Installation(tokenSecret: tokenSecret, adminPasswordHash: adminPasswordHash, clientKeys: clientKeys)
     }
+
+    /// Proxy keys from the environment as the server knows them.
+    static func clientKeys(_ given: [NamedProxyKey]) -> [ClientKey] { given.map { ClientKey(name: $0.name, digest: KeyDigest.sha256(of: $0.key)) } }
 
     /// The name of the generated proxy key in logs and metrics.
     static let generatedKeyName = "generated"
