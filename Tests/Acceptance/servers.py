@@ -229,7 +229,8 @@ class PostgreSQL(PrivateServer):
         """What the superuser is told, unaligned and without headings."""
         done = subprocess.run(
             [postgresql_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(self.directory), "-p", str(self.port), "-U", "postgres", database],
-            input=text, capture_output=True, text=True, env=self.environment, timeout=60,
+            input=text, capture_output=True, text=True, timeout=60,
+            env=self.environment | {"PGOPTIONS": "-c log_statement=none"},  # the log is about what the servers say, not about us
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -564,10 +565,10 @@ class Stores:
 
     COMBINATIONS = ("postgres", "redis", "postgres+redis")
 
-    def __init__(self, combination: str):
+    def __init__(self, combination: str, log_statements: bool = False):
         self.combination = combination
         kinds = combination.split("+")
-        self.postgresql = PostgreSQL() if "postgres" in kinds else None
+        self.postgresql = PostgreSQL(log_statements) if "postgres" in kinds else None
         self.redis = Redis() if "redis" in kinds else None
 
     def close(self) -> None:
