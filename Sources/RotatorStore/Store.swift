@@ -71,7 +71,7 @@ public enum StoreHealth: Sendable, Hashable {
 public func openStore(_ url: StoreURL, sealing keys: MasterKeyRing) async throws(StoreError) -> any Store {
     switch url.place {
     case .sqlite, .sqliteInMemory: try await SQLiteStore.open(url, sealing: keys)
-    case .postgreSQL: throw StoreError(.misconfigured, "PostgreSQL is not available in this version")
+    case .postgreSQL: try await PostgreSQLStore.open(url, sealing: keys)
     case .redis: throw StoreError(.misconfigured, "Redis is not available in this version")
     }
 }

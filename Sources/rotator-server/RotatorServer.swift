@@ -76,7 +76,8 @@ struct Check: ParsableCommand {
 
     func run() throws {
         ProcessHardening.apply()
-        let findings = Blocking.value { await Preflight.findings(in: .ofThisProcess()) }
+        let environment = Environment.ofThisProcess()
+        let findings = Blocking.value { await Preflight.findings(in: environment) }
         for problem in findings.problems { StandardError.writeNow(problem) }
         for notice in findings.notices { StandardError.writeNow("note: \(notice)") }
         guard findings.problems.isEmpty else { throw ExitCode(ProcessExit.failure.rawValue) }

@@ -36,7 +36,9 @@ public enum StoreConformance {
     }
 
     /// All promises.
-    public static var promises: [Promise] { servicePromises + keyPromises + standingPromises + settingPromises + auditPromises + lifePromises }
+    public static var promises: [Promise] {
+        servicePromises + keyPromises + standingPromises + settingPromises + auditPromises + lifePromises + replicaPromises
+    }
 }
 
 /// Where a store under test lives.

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+internal import Synchronization
+
+/// A store in a PostgreSQL database, for any number of processes at once, over libpq's asynchronous interface.
+///
+/// It has a thread of its own that waits for its connections, five at most, each for one purpose: what changes the catalogue, what reads it, what is
+/// written down in passing, what a rotation waits for, and what listens. So a rotation does not wait behind an import, nor a rest behind a listing.
+/// Connections are made when they are needed; one that was lost is made again. While the server is away no call waits for it: it throws `unavailable`
+/// at once, and the connection that listens goes on trying until the server is back.
+///
+/// Whatever libpq understands goes into the location (`postgres://…`): TLS, several hosts, a service file, the `PG*` variables.
+public final class PostgreSQLStore: Store {
+    private let server: PostgreSQLServerSessions
+    private let life = Mutex(Life())
+
+    private struct Life {
+        var calls = 0
+        var isClosing = false
+        var isClosed = false
+        /// Waits for the last call to end.
+        var closer: CheckedContinuation<Void, Never>?
+        /// Wait for the store to be closed by somebody else.
+        var others: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private init(_ server: PostgreSQLServerSessions) { self.server = server }
+
+    // A store that is forgotten ends its thread and its connections, too.
+    deinit {
+        if !life.withLock({ $0.isClosing }) { Task { [server] in await server.close() } }
+    }
+
+    /// Connects to the database at `url` and looks whose it is. Nothing is changed.
+    ///
+    /// - Throws: `unavailable` when the server cannot be reached or refuses the connection, `misconfigured` for a location that libpq does not
+    ///   understand or a database of a newer version, `wrongEncryptionKey`, or `damaged`.
+    public static func open(_ url: StoreURL, sealing keys: MasterKeyRing) async throws(StoreError) -> PostgreSQLStore {
+        guard case .postgreSQL(let location) = url.place else { throw StoreError(.misconfigured, "\(url) is no PostgreSQL database") }
+        let server = try await PostgreSQLServerSessions(location, sealing: Sealer(keys))
+        do throws(StoreError) {
+            try await server.rotation.inspect()
+        } catch {
+            await server.close()
+            throw error
+        }
+        server.startListening()
+        return PostgreSQLStore(server)
+    }
+
+    public func migrate() async throws(StoreError) { try await run { () async throws(StoreError) in try await server.writer.migrate() } }
+
+    public func close() async {
+        let isFirst = life.withLock { life in
+            defer { life.isClosing = true }
+            return !life.isClosing
+        }
+        guard isFirst else {
+            await withCheckedContinuation { continuation in
+                let isClosed = life.withLock { life in
+                    if !life.isClosed { life.others.append(continuation) }
+                    return life.isClosed
+                }
+                if isClosed { continuation.resume() }
+            }
+            return
+        }
+        await withCheckedContinuation { continuation in
+            let isIdle = life.withLock { life in
+                if life.calls > 0 { life.closer = continuation }
+                return life.calls == 0
+            }
+            if isIdle { continuation.resume() }
+        }
+        await server.close()
+        let others = life.withLock { life in
+            life.isClosed = true
+            defer { life.others = [] }
+            return life.others
+        }
+        for other in others { other.resume() }
+    }
+
+    public func ping() async throws(StoreError) { try await run { () async throws(StoreError) in try await server.rotation.ping() } }
+
+    public var health: StoreHealth { server.condition.health }
+
+    public func reseal(limit: Int) async throws(StoreError) -> Int {
+        try await run { () async throws(StoreError) in try await server.writer.reseal(limit: limit) }
+    }
+
+    public var replicaLink: (any ReplicaLink)? { self }
+
+    /// Does `body` unless the store was closed, which waits for it, and notes how it ended.
+    private func run<Value>(_ body: () async throws(StoreError) -> Value) async throws(StoreError) -> Value {
+        let isOpen = life.withLock { life in
+            if !life.isClosing { life.calls += 1 }
+            return !life.isClosing
+        }
+        guard isOpen else { throw StoreError(.unavailable, "the store is closed") }
+        defer {
+            let closer = life.withLock { life in
+                life.calls -= 1
+                defer { if life.calls == 0 { life.closer = nil } }
+                return life.calls == 0 ? life.closer : nil
+            }
+            closer?.resume()
+        }
+        do throws(StoreError) {
+            let value = try await body()
+            server.condition.callEnded(nil)
+            return value
+        } catch {
+            server.condition.callEnded(error)
+            throw error
+        }
+    }
+}
+
+extension PostgreSQLStore: UpstreamCatalog {
+    public func services() async throws(StoreError) -> [ServiceRecord] {
+        try await run { () async throws(StoreError) in try await server.reader.services() }
+    }
+
+    public func insertService(_ configuration: ServiceConfiguration) async throws(StoreError) -> ServiceRecord {
+        try await run { () async throws(StoreError) in try await server.writer.insertService(configuration) }
+    }
+
+    public func updateService(_ service: ServiceRecord) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.writer.updateService(service) }
+    }
+
+    public func deleteService(_ id: ServiceID) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.writer.deleteService(id) }
+    }
+
+    public func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord] {
+        try await run { () async throws(StoreError) in try await server.reader.keys(of: service) }
+    }
+
+    public func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion] {
+        try await run { () async throws(StoreError) in try await server.writer.insertKeys(keys, into: service) }
+    }
+
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.writer.updateKey(id, name: name, weight: weight, isActive: isActive) }
+    }
+
+    public func deleteKey(_ id: KeyID) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.writer.deleteKey(id) }
+    }
+
+    public func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int {
+        try await run { () async throws(StoreError) in try await server.writer.deleteKeys(of: service) }
+    }
+}
+
+extension PostgreSQLStore: KeyLedger {
+    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+        guard !updates.isEmpty else { return }
+        try await run { () async throws(StoreError) in try await server.ledger.record(updates) }
+    }
+
+    public func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] {
+        try await run { () async throws(StoreError) in try await server.reader.counts(of: keys) }
+    }
+}
+
+extension PostgreSQLStore: SettingStore {
+    public func setting(_ name: String) async throws(StoreError) -> [UInt8]? {
+        try await run { () async throws(StoreError) in try await server.ledger.setting(name) }
+    }
+
+    public func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.ledger.setSetting(name, to: value) }
+    }
+}
+
+extension PostgreSQLStore: AuditLog {
+    public func append(_ entry: AuditEntry) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.ledger.append(entry) }
+    }
+
+    public func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        guard limit > 0 else { return [] }
+        return try await run { () async throws(StoreError) in try await server.reader.auditEntries(after: after, limit: limit) }
+    }
+}
+
+extension PostgreSQLStore: ReplicaLink {
+    public func leaseTickets(_ count: Int, of service: ServiceID) async throws(StoreError) -> TicketLease {
+        try await run { () async throws(StoreError) in try await server.rotation.leaseTickets(count, of: service) }
+    }
+
+    public func epoch() async throws(StoreError) -> ReplicaEpoch {
+        try await run { () async throws(StoreError) in try await server.rotation.epoch() }
+    }
+
+    public func catalogueChanges(after revision: Int64) async throws(StoreError) -> CatalogueNews {
+        try await run { () async throws(StoreError) in try await server.rotation.catalogueChanges(after: revision) }
+    }
+
+    public func standings(after epoch: Int64) async throws(StoreError) -> StandingNews {
+        try await run { () async throws(StoreError) in try await server.rotation.standings(after: epoch) }
+    }
+
+    public func news() -> AsyncStream<Void> { server.news.stream() }
+}
+
+/// The connections of one store, by purpose, with the thread that they live on.
+private final class PostgreSQLServerSessions: Sendable {
+    let condition = PostgreSQLCondition()
+    let news = PostgreSQLNews()
+    /// Changes services and keys.
+    let writer: PostgreSQLSession
+    /// Reads what may be long.
+    let reader: PostgreSQLSession
+    /// Writes standings, settings and the audit log: what must not wait behind an import.
+    let ledger: PostgreSQLSession
+    /// Leases tickets and tells epochs: what must not wait behind anything.
+    let rotation: PostgreSQLSession
+    private let listener: PostgreSQLSession
+    private let loop: StoreLoop
+    private let listening = Mutex<Task<Void, Never>?>(nil)
+
+    init(_ location: PostgreSQLLocation, sealing sealer: Sealer) async throws(StoreError) {
+        let connector = try await PostgreSQLConnector(to: location)
+        let loop = try StoreLoop.start()
+        let storeID = randomOctets(count: 12).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        let session = { [condition] in PostgreSQLSession(loop: loop, connector: connector, condition: condition, sealer: sealer, storeID: storeID) }
+        (writer, reader, ledger, rotation, listener) = (session(), session(), session(), session(), session())
+        self.loop = loop
+    }
+
+    func startListening() {
+        listening.withLock { listening in listening = Task { [listener, news] in await listener.listen(news) } }
+    }
+
+    /// To be called once, when no call is under way: after it no session may be touched.
+    func close() async {
+        condition.close()
+        await listening.withLock { $0 }?.value
+        for session in [writer, reader, ledger, rotation, listener] { await session.disconnect() }
+        loop.stop()
+        news.close()
+        condition.hasClosed()
+    }
+}
