@@ -417,9 +417,10 @@ class Refusals(threading.Thread):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def refusals(stores, tmp_path_factory):
+def refusals(request, stores, tmp_path_factory):
     made: dict[str, Refusals] = {}
-    for combination in COMBINATIONS:
+    judged = [item.callspec.params["combination"] for item in request.session.items if getattr(item, "originalname", "").startswith("test_three_refusals")]
+    for combination in judged:
         made[combination] = Refusals(stores(combination), tmp_path_factory.mktemp("refusals"))
         made[combination].start()
     yield made
