@@ -430,7 +430,8 @@ class Wire:
         self._transports: set[asyncio.WriteTransport] = set()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._do(self._listen())
 
     def delay(self, seconds: float) -> None:
@@ -458,8 +459,10 @@ class Wire:
         self._do(self._listen())
 
     def close(self) -> None:
-        self._do(self._cut())
+        self._do(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
 
     def _do(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -474,6 +477,13 @@ class Wire:
             self._listener = None
         for transport in list(self._transports):
             self._reset(transport)
+
+    async def _close(self) -> None:
+        await self._cut()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _reset(self, transport: asyncio.WriteTransport) -> None:
         with contextlib.suppress(OSError, AttributeError):
@@ -512,7 +522,7 @@ class Wire:
                 else:
                     return
 
-        courier = asyncio.ensure_future(deliver())
+        courier, ended = asyncio.ensure_future(deliver()), False
         with contextlib.suppress(OSError):
             while True:
                 data = await reader.read(65536)
@@ -528,10 +538,10 @@ class Wire:
                         await self._cut()
                         break
                 late.put_nowait((self._loop.time() + (0 if is_question else self.delayed), data))
-                if not data:
+                if ended := not data:
                     break
-            if not reader.at_eof() or self._swallowing:
-                courier.cancel()
+        if not ended:
+            courier.cancel()
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await courier
 
