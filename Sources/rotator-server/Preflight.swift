@@ -4,7 +4,7 @@ internal import Glibc
 internal import RotatorCore
 internal import RotatorStore
 
-/// What `rotator-server check` looks at: the environment and the store. Makes nothing and changes nothing.
+/// What `rotator-server check` looks at: the environment and the stores. Makes nothing and changes nothing.
 enum Preflight {
     /// What was found.
     struct Findings: Sendable, Hashable {
@@ -23,8 +23,22 @@ enum Preflight {
             return Findings(problems: error.problems.map(\.description))
         }
         var findings = Findings(notices: configuration.notices)
-        await checkStore(of: configuration, into: &findings)
+        if configuration.storeURL.isShareable {
+            await checkSharedStore(of: configuration, into: &findings)
+        } else {
+            await checkStore(of: configuration, into: &findings)
+        }
         return findings
+    }
+
+    /// Reaches a store that other servers may be working with, and leaves it as it is.
+    private static func checkSharedStore(of configuration: ServerConfiguration, into findings: inout Findings) async {
+        do throws(StoreError) {
+            let store = try await openStore(configuration.storeURL, sealing: MasterKeyRing(try MasterKey.of(configuration)))
+            await store.close()
+        } catch {
+            findings.problems.append(StartFailure(error, of: configuration.storeVariable).line)
+        }
     }
 
     private static func checkStore(of configuration: ServerConfiguration, into findings: inout Findings) async {
