@@ -6,8 +6,8 @@ extension RotatingKeyPool {
     /// ``RotationStrategy/followsTurns``. To be called once, before the first lease of the pool's family is granted.
     ///
     /// - Parameter ask: called when a block of tickets is wanted, on any thread, perhaps while the pool is locked: it must return at once and must not
-    ///   call the pool. Answer with ``supply(_:)``; it is not called again before that.
-    public func shareRotation(ask: @escaping @Sendable () -> Void) {
+    ///   call the pool. Answer with ``TicketDesk/supply(_:)``, with nil where there are none; it is not called again before that.
+    public func shareRotation(ask: @escaping @Sendable (TicketDesk) -> Void) {
         family.withLock { _ in
             family.cursor.beginStretch(of: 0, after: nil)
             family.desk.open(fitCount: board.rotation.fit.count, ask: ask)
@@ -16,10 +16,4 @@ extension RotatingKeyPool {
 
     /// Whether ``shareRotation(ask:)`` has been called.
     public var isRotationShared: Bool { family.desk.isShared }
-
-    /// How many turns have begun since the rotation is shared, and over how many keys they went last: what ``TicketPacing`` wants to know.
-    public var ticketConsumption: (turns: Int64, fitCount: Int) { family.desk.consumption }
-
-    /// Hands over the tickets that were asked for; nil when they cannot be had: the pool has gone on by itself and asks again for its next turns.
-    public func supply(_ tickets: TicketLease?) { family.desk.supply(tickets) }
 }

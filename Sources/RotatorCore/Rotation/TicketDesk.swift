@@ -9,7 +9,7 @@ internal import Synchronization
 /// stretch asks for the next one.
 ///
 /// Lock order: the family's lock, then this one. Nothing is called while it is held.
-final class TicketDesk: Sendable {
+public final class TicketDesk: Sendable {
     private struct State: Sendable {
         /// The block that was leased ahead.
         var ahead: TicketLease?
@@ -19,7 +19,7 @@ final class TicketDesk: Sendable {
         var turnsBegun: Int64 = 0
         /// How many keys were fit when the last stretch began.
         var fitCount = 0
-        var ask: (@Sendable () -> Void)?
+        var ask: (@Sendable (TicketDesk) -> Void)?
     }
 
     /// A local stretch over more keys than this is cut: a replica comes back to the shared order before it has gone round a huge pool.
@@ -32,19 +32,19 @@ final class TicketDesk: Sendable {
     var isShared: Bool { isOpen.load(ordering: .relaxed) }
 
     /// Begins to share. `ask` is called when a block is wanted, on any thread, perhaps under the pool's lock: it must not call the pool.
-    func open(fitCount: Int, ask: @escaping @Sendable () -> Void) {
+    func open(fitCount: Int, ask: @escaping @Sendable (TicketDesk) -> Void) {
         state.withLock { state in
             state.ask = ask
             state.isAsked = true
             state.fitCount = fitCount
         }
         isOpen.store(true, ordering: .releasing)
-        ask()
+        ask(self)
     }
 
     /// Begins the next stretch unless another thread has; `fit` holds the keys among which it goes.
     func beginStretch(of cursor: RotationCursor, among fit: PositionSet) {
-        let ask: (@Sendable () -> Void)? = state.withLock { state in
+        let ask: (@Sendable (TicketDesk) -> Void)? = state.withLock { state in
             let fitCount = fit.count
             guard cursor.isAtEnd, fitCount > 0 else { return nil }
             state.fitCount = fitCount
@@ -63,14 +63,14 @@ final class TicketDesk: Sendable {
             state.isAsked = true
             return state.ask
         }
-        ask?()
+        ask?(self)
     }
 
-    /// How many turns have begun so far, and over how many keys they go: what the size of the next block follows from.
-    var consumption: (turns: Int64, fitCount: Int) { state.withLock { ($0.turnsBegun, $0.fitCount) } }
+    /// How many turns have begun so far, and over how many keys the last of them went: what ``TicketPacing`` wants to know.
+    public var consumption: (turns: Int64, fitCount: Int) { state.withLock { ($0.turnsBegun, $0.fitCount) } }
 
-    /// The block that was asked for has come; nil: it cannot be had, and the next stretch asks again.
-    func supply(_ block: TicketLease?) {
+    /// Hands over the block that was asked for; nil: it cannot be had, and the next stretch asks again.
+    public func supply(_ block: TicketLease?) {
         state.withLock { state in
             state.isAsked = false
             if let block, block.count > 0 { state.ahead = block }

@@ -24,8 +24,8 @@ extension Administration {
                     self.wakeReplication()
                 }
             }
-            for await service in ticketRequests.stream {
-                group.addTask { await self.leaseTickets(for: service, from: link) }
+            for await (service, desk) in ticketRequests.stream {
+                group.addTask { await self.leaseTickets(for: desk, of: service, from: link) }
             }
             group.cancelAll()
         }
@@ -80,23 +80,20 @@ extension Administration {
     }
 
     /// Gets a pool the tickets that it asked for.
-    private func leaseTickets(for service: ServiceID, from link: any ReplicaLink) async {
-        let (pool, size, seen) = state.withLock { state -> (RotatingKeyPool?, Int, ReplicaEpoch?) in
-            guard let pool = state.entries[service]?.pool else { return (nil, 0, nil) }
-            let consumption = pool.ticketConsumption
+    private func leaseTickets(for desk: TicketDesk, of service: ServiceID, from link: any ReplicaLink) async {
+        let consumption = desk.consumption
+        let (size, seen) = state.withLock { state in
             let size = state.pacings[service, default: TicketPacing()].blockSize(turns: consumption.turns, fitCount: consumption.fitCount, at: clock())
-            return (pool, size, state.seen)
+            return (size, state.seen)
         }
-        guard let pool else { return }
         do {
             let lease = try await link.leaseTickets(size, of: service)
-            pool.supply(lease)
+            desk.supply(lease)
             if lease.epoch != seen { wakeReplication() }
         } catch {
             logger.trace("no tickets could be leased", metadata: ["error": "\(error)"])
             try? await Task.sleep(for: Self.leaseRetryPause * Double.random(in: 0.5...1.5))
-            // A pool that has been succeeded meanwhile shares its desk with the successor.
-            pool.supply(nil)
+            desk.supply(nil)
         }
     }
 }

@@ -48,8 +48,8 @@ public final class Administration: Sendable {
     let standingGate = SerialGate(waitingMax: 256)
     /// What is shared with other replicas over the store; nil where the store is this process's alone.
     let link: (any ReplicaLink)?
-    /// Services whose pools want tickets. Each stands in it once at most.
-    let ticketRequests = AsyncStream<ServiceID>.makeStream()
+    /// Pools that want tickets. Each stands in it once at most.
+    let ticketRequests = AsyncStream<(service: ServiceID, desk: TicketDesk)>.makeStream()
     /// Something may have happened elsewhere.
     let replicationWakes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let adapter: @Sendable (APIFormat) -> any Adapter
@@ -212,7 +212,7 @@ public final class Administration: Sendable {
         )
         if link != nil {
             let requests = ticketRequests.continuation
-            pool.shareRotation { requests.yield(record.id) }
+            pool.shareRotation { requests.yield((record.id, $0)) }
         }
         return pool
     }

@@ -161,6 +161,13 @@ extension MemoryStore: KeyLedger, SettingStore, AuditLog {
         settings[name] = value
     }
 
+    public func insertSetting(_ name: String, _ value: [UInt8]) throws(StoreError) -> [UInt8] {
+        try requireOpen()
+        if let present = settings[name] { return present }
+        settings[name] = value
+        return value
+    }
+
     public func append(_ entry: AuditEntry) throws(StoreError) {
         try requireOpen()
         audit.append(entry)

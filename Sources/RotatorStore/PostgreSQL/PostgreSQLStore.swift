@@ -175,6 +175,10 @@ extension PostgreSQLStore: SettingStore {
     public func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError) {
         try await run { () async throws(StoreError) in try await server.ledger.setSetting(name, to: value) }
     }
+
+    public func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8] {
+        try await run { () async throws(StoreError) in try await server.ledger.insertSetting(name, value) }
+    }
 }
 
 extension PostgreSQLStore: AuditLog {

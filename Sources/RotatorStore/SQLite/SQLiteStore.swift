@@ -172,6 +172,14 @@ extension SQLiteStore: SettingStore {
     public func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError) {
         try await write { session throws(StoreError) in try session.setSetting(name, to: value) }
     }
+
+    public func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8] {
+        try await write { session throws(StoreError) in
+            if let present = try session.setting(name) { return present }
+            try session.setSetting(name, to: value)
+            return value
+        }
+    }
 }
 
 extension SQLiteStore: AuditLog {

@@ -50,9 +50,11 @@ struct Installation: Sendable {
             tokenSecret = Secret(kept)
             net.add([tokenSecret])
         } else {
-            tokenSecret = Secret(RandomText.make(characters: 64).utf8)
+            let made = Array(RandomText.make(characters: 64).utf8)
+            net.add([Secret(made)])
+            // Of replicas that start at once, one makes what all of them work with; here and below.
+            tokenSecret = Secret(try await settings.insertSetting(SettingName.tokenSecret, made))
             net.add([tokenSecret])
-            try await settings.setSetting(SettingName.tokenSecret, to: unsafe tokenSecret.withUnsafeBytes { unsafe Array($0) })
         }
 
         let adminPasswordHash: PasswordHash
@@ -64,9 +66,10 @@ struct Installation: Sendable {
             let value = RandomText.make(characters: 24)
             let secret = Secret(value.utf8)
             net.add([secret])
-            adminPasswordHash = try await passwords.hash(secret)
-            try await settings.setSetting(SettingName.adminPasswordHash, to: Array(adminPasswordHash.encoded.utf8))
-            reveal(Revelation(variable: Variables.adminPassword.name, value: value))
+            let made = Array(try await passwords.hash(secret).encoded.utf8)
+            let kept = try await settings.insertSetting(SettingName.adminPasswordHash, made)
+            adminPasswordHash = try PasswordHash(encoded: String(decoding: kept, as: UTF8.self))
+            if kept == made { reveal(Revelation(variable: Variables.adminPassword.name, value: value)) }
         }
 
         let clientKeys: [ClientKey]
@@ -79,9 +82,10 @@ struct Installation: Sendable {
             let value = "rk-" + RandomText.make(characters: 40)
             let secret = Secret(value.utf8)
             net.add([secret])
-            let digest = KeyDigest.sha256(of: secret)
-            try await settings.setSetting(SettingName.proxyKeyDigest, to: digest)
-            reveal(Revelation(variable: Variables.globalProxyKeys.name, value: value))
+            let made = KeyDigest.sha256(of: secret)
+            let digest = try await settings.insertSetting(SettingName.proxyKeyDigest, made)
+            guard digest.count == KeyDigest.byteCount else { throw StoreError(.damaged, "the setting \(SettingName.proxyKeyDigest) cannot be read") }
+            if digest == made { reveal(Revelation(variable: Variables.globalProxyKeys.name, value: value)) }
             clientKeys = [ClientKey(name: generatedKeyName, digest: digest)]
         }
         return Installation(tokenSecret: tokenSecret, adminPasswordHash: adminPasswordHash, clientKeys: clientKeys)

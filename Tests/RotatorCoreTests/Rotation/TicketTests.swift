@@ -22,13 +22,13 @@ import Testing
 
     /// How often tickets were asked for.
     private final class Mailbox: Sendable {
-        private let asked = Mutex(0)
-        func post() { asked.withLock { $0 += 1 } }
-        /// Whether anybody asked since the last time.
-        func take() -> Bool {
+        private let asked = Mutex<TicketDesk?>(nil)
+        func post(_ desk: TicketDesk) { asked.withLock { $0 = desk } }
+        /// Who asked since the last time.
+        func take() -> TicketDesk? {
             asked.withLock { asked in
-                defer { asked = 0 }
-                return asked > 0
+                defer { asked = nil }
+                return asked
             }
         }
     }
@@ -39,15 +39,15 @@ import Testing
 
         init(keys: Int, strategy: RotationStrategyName = .roundRobin, at now: Moment) {
             pool = .numbered(keys, strategy: strategy, at: now)
-            pool.shareRotation { [mailbox] in mailbox.post() }
+            pool.shareRotation { [mailbox] in mailbox.post($0) }
         }
 
         /// Whether tickets were asked for since the last time.
-        func takeRequest() -> Bool { mailbox.take() }
+        func takeRequest() -> TicketDesk? { mailbox.take() }
 
         /// Answers what was asked for.
         func serve(_ count: Int, from counter: Counter) {
-            if takeRequest() { pool.supply(counter.lease(count)) }
+            takeRequest()?.supply(counter.lease(count))
         }
 
         func spend(at now: Moment) -> Int { pool.spend(at: now) ?? 0 }
@@ -85,18 +85,18 @@ import Testing
 
     @Test func `a replica whose tickets do not come goes on by itself, round after round`() {
         let replica = Replica(keys: 5, at: start)
-        #expect(replica.takeRequest())
+        let desk = replica.takeRequest()
         #expect((0..<20).map { _ in replica.spend(at: start) } == (0..<20).map { $0 % 5 + 1 })
-        #expect(!replica.takeRequest(), "what was asked for and has not come is not asked for again")
-        replica.pool.supply(nil)
+        #expect(replica.takeRequest() == nil, "what was asked for and has not come is not asked for again")
+        desk?.supply(nil)
         _ = (0..<5).map { _ in replica.spend(at: start) }
-        #expect(replica.takeRequest())
+        #expect(replica.takeRequest() != nil)
     }
 
     @Test func `tickets that come in the middle of a round of its own wait for the end of the round`() {
         let replica = Replica(keys: 4, at: start)
         #expect(replica.spend(at: start) == 1)
-        replica.pool.supply(TicketLease(first: 6, count: 2, epoch: ReplicaEpoch(catalogue: 0, standings: 0)))
+        replica.takeRequest()?.supply(TicketLease(first: 6, count: 2, epoch: ReplicaEpoch(catalogue: 0, standings: 0)))
         #expect((0..<5).map { _ in replica.spend(at: start) } == [2, 3, 4, 3, 4])
     }
 
@@ -104,7 +104,7 @@ import Testing
         let replica = Replica(keys: 4, at: start)
         for _ in 0..<4 { _ = replica.spend(at: start) }
         replica.pool.update(KeyID(2), name: "", weight: 1, isActive: false, at: start)
-        replica.pool.supply(TicketLease(first: 300, count: 6, epoch: ReplicaEpoch(catalogue: 0, standings: 0)))
+        replica.takeRequest()?.supply(TicketLease(first: 300, count: 6, epoch: ReplicaEpoch(catalogue: 0, standings: 0)))
         #expect((0..<6).map { _ in replica.spend(at: start) } == [1, 3, 4, 1, 3, 4])
     }
 
@@ -116,12 +116,12 @@ import Testing
         #expect(replica.spend(at: start) > 0)
         replica.pool.spend(.rateLimited(until: start + .seconds(60), reason: ""), at: start)
         for _ in 0..<10 { #expect(replica.spend(at: start) > 0) }
-        #expect(!replica.takeRequest())
+        #expect(replica.takeRequest() == nil)
     }
 
     @Test func `a pool without keys asks once and grants nothing; keys that are added have their turns`() {
         let replica = Replica(keys: 0, at: start)
-        #expect(replica.takeRequest())
+        #expect(replica.takeRequest() != nil)
         #expect(replica.pool.spend(at: start) == nil)
         let successor = replica.pool.adding([.numbered(1), .numbered(2)], at: start)
         #expect(successor.isRotationShared)
@@ -133,7 +133,7 @@ import Testing
         let pool = RotatingKeyPool.numbered(10, at: start)
         // Answered right where it was asked for: the worst of all interleavings is left to the threads.
         let mailbox = Mailbox()
-        pool.shareRotation { mailbox.post() }
+        pool.shareRotation { mailbox.post($0) }
         let now = start
         let counts = await withTaskGroup(of: [Int].self) { group in
             for _ in 0..<4 {
@@ -143,7 +143,7 @@ import Testing
                             var counts = [Int](repeating: 0, count: 11)
                             for _ in 0..<25_000 {
                                 counts[pool.spend(at: now) ?? 0] += 1
-                                if mailbox.take() { pool.supply(counter.lease(50)) }
+                                mailbox.take()?.supply(counter.lease(50))
                             }
                             done.resume(returning: counts)
                         }
