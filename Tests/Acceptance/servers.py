@@ -246,10 +246,11 @@ class PostgreSQL(PrivateServer):
             return f"postgres://{credentials}@/{database}?host={urllib.parse.quote(str(self.directory), safe='')}&port={self.port}"
         return f"postgres://{credentials}@127.0.0.1:{wire.port if wire else self.port}/{database}"
 
-    def change_password(self, password: str) -> None:
-        """Sets another one and ends the sessions that know the old one."""
+    def change_password(self, password: str, ends_sessions: bool = True) -> None:
+        """Sets another one and ends the sessions that were begun with the old one."""
         self.sql(f"ALTER ROLE rotator PASSWORD '{password}'")
-        self.end_sessions()
+        if ends_sessions:
+            self.end_sessions()
 
     def end_sessions(self) -> None:
         self.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'rotator'")
@@ -357,11 +358,11 @@ class Redis(PrivateServer):
             return f"unix://{credentials}@{self.path}?db={database}"
         return f"redis://{credentials}@127.0.0.1:{wire.port if wire else self.port}/{database}"
 
-    def change_password(self, password: str) -> None:
-        """Sets another one and ends the sessions that know the old one."""
+    def change_password(self, password: str, ends_sessions: bool = True) -> None:
+        """Sets another one and ends the sessions that were begun with the old one."""
         one = self.connection()
         one.ask("CONFIG", "SET", "requirepass", password)
-        for kind in ("normal", "pubsub"):
+        for kind in ("normal", "pubsub") if ends_sessions else ():
             one.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
         one.close()
         self.password = password
@@ -501,14 +502,13 @@ class Wire:
         except OSError:
             return self._reset(writer.transport)
         self._transports.add(onward.transport)
-        done, _ = await asyncio.wait(
-            [asyncio.ensure_future(self._pump(reader, onward, True)), asyncio.ensure_future(self._pump(there, writer, False))], return_when=asyncio.ALL_COMPLETED
-        )
+        await asyncio.gather(self._pump(reader, onward, True), self._pump(there, writer, False))
         for one in (writer, onward):
             self._transports.discard(one.transport)
             one.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_question: bool) -> None:
+        """Carries one direction to its end; an end by reset is passed on as one."""
         late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
         async def deliver() -> None:
@@ -542,6 +542,8 @@ class Wire:
                     break
         if not ended:
             courier.cancel()
+            if not self._swallowing:
+                self._reset(writer.transport)
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await courier
 

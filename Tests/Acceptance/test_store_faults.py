@@ -48,6 +48,8 @@ class Course:
     share_over_a_quarter_second: float = 0
     told: list[float | None] = field(default_factory=list)
     healed: list[float | None] = field(default_factory=list)
+    #: How long after its end everything was well and stayed so: readiness, reads and changes. By replica.
+    settled: list[float | None] = field(default_factory=list)
     readiness: list[str] = field(default_factory=list)
     store_up: list[float] = field(default_factory=list)
     store_up_again: list[float] = field(default_factory=list)
@@ -66,7 +68,7 @@ class Course:
 
         return (
             f"{combination:15} {fault:12} answered {self.answers - len(self.wrong):4}/{self.answers:<4} slowest {1e3 * self.slowest:6.1f} ms  told after {most(self.told)} s  "
-            f"first write {self.first_write[0]} after {self.first_write[1]:5.2f} s  healed after {most(self.healed)} s"
+            f"first write {self.first_write[0]} after {self.first_write[1]:5.2f} s  healed after {most(self.healed)} s, settled after {most(self.settled)} s"
         )
 
 
@@ -110,7 +112,7 @@ class Ordeal(threading.Thread):
             Fault("killed", server.kill, server.start),
             Fault("cut", lambda: wire.cut_after(30), wire.mend),
             Fault("black hole", wire.swallow, wire.mend, 8),
-            Fault("password", lambda: server.change_password("another-password"), lambda: server.change_password(PASSWORD)),
+            Fault("password", lambda: server.change_password("another-password"), lambda: server.change_password(PASSWORD, ends_sessions=False)),
         ]
         if self.combination == "redis":
             # What held the catalogue has lost it: only the operator's backup brings it back.
@@ -163,6 +165,7 @@ class Ordeal(threading.Thread):
             fault.end()
             ended = time.monotonic()
             course.healed = [self.time_until(200, one, ended, HEALED_WITHIN + 5) for one in self.replicas]
+            course.settled = [self.time_until_settled(one, ended, HEALED_WITHIN + 5) for one in self.replicas]
             course.store_up_again = [store_up(one) for one in self.replicas]
             eventually(lambda: self.fake.counts().get(resting.value, 0) and self.states(resting.id) == ["cooling"] * 2, 5)
             time.sleep(0.3)
@@ -203,6 +206,18 @@ class Ordeal(threading.Thread):
     def time_until(status: int, replica: Rotator, since: float, within: float) -> float | None:
         reached = eventually(lambda: ready(replica)[0] == status, max(0.01, since + within - time.monotonic()))
         return time.monotonic() - since if reached else None
+
+    def time_until_settled(self, replica: Rotator, since: float, within: float) -> float | None:
+        """Connections are made again one by one: what is said of a healed store counts once it has held for half a second."""
+        path, good_since = f"/admin/proxy-configs/{self.other.id}", None
+        while time.monotonic() < since + within:
+            calls = [("PATCH", path, {"name": "Written again"}), ("GET", path + "/keys/export", None)]
+            is_good = ready(replica)[0] == 200 and all(replica.admin.call(method, where, json=body).status_code == 200 for method, where, body in calls)
+            good_since = (good_since or time.monotonic()) if is_good else None
+            if good_since and time.monotonic() - good_since > 0.5:
+                return good_since - since
+            time.sleep(0.02)
+        return None
 
     # What holds when all is over
 
@@ -308,6 +323,7 @@ def test_readiness_and_metrics_tell_that_a_store_is_away(course):
 @of(CASES)
 def test_a_store_that_is_back_is_taken_up_without_a_restart(course):
     assert None not in course.healed and max(course.healed) < HEALED_WITHIN, course.healed
+    assert None not in course.settled and max(course.settled) < HEALED_WITHIN, course.settled
     assert course.store_up_again == [1, 1]
 
 
