@@ -244,7 +244,7 @@ def speak(stores: Stores, directory, fake) -> list[tuple[str, str]]:
         fake.tell(CANARIES["provider key"], {"do": "429", "retry_after": 60})
         for n in range(120):
             assert replicas[n % 2].ask("GET", service.prefix + "/echo", key=CANARIES["proxy key"]).status == 200
-        assert fake.counts()[CANARIES["provider key"]] == 1
+        assert 1 <= fake.counts()[CANARIES["provider key"]] <= 2, "the other replica hears of the rest in a moment"
         assert CANARIES["provider key"] in replicas[1].admin.call("GET", path + "/keys/export").text, "the one place that gives values"
         assert eventually(lambda: replicas[1].admin.get(f"/admin/keys/{service.keys[0].id}")["state"] == "cooling", 2)
         if stores.postgresql:
