@@ -29,7 +29,7 @@ struct Backing: Sendable {
 
     /// Opens the store of `configuration` and makes everything that stands on it; nothing is left open when it throws.
     static func open(_ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog) async throws(StartFailure) -> Backing {
-        let store = try await openStore(configuration)
+        let store = try await openStore(configuration, log: log)
         do throws(StartFailure) {
             return try await over(store, configuration, catalogue: catalogue, clock: clock, log: log)
         } catch {
@@ -71,7 +71,7 @@ struct Backing: Sendable {
     }
 
     /// Opens the store with its key and brings its schema to this version's.
-    private static func openStore(_ configuration: ServerConfiguration) async throws(StartFailure) -> any Store {
+    private static func openStore(_ configuration: ServerConfiguration, log: ServerLog) async throws(StartFailure) -> any Store {
         let key: MasterKey
         do throws(StoreError) {
             key = try MasterKey.of(configuration)
@@ -79,13 +79,14 @@ struct Backing: Sendable {
             throw StartFailure(error, of: Variables.dataDirectory.name)
         }
         do throws(StoreError) {
-            let store = try await RotatorStore.openStore(configuration.storeURL, sealing: MasterKeyRing(key))
+            let store = try await RotatorStore.openStore(configuration.storeURL, sharing: configuration.sharedState, sealing: MasterKeyRing(key))
             do throws(StoreError) {
                 try await store.migrate()
             } catch {
                 await store.close()
                 throw error
             }
+            if let warning = await (store as? RedisStore)?.durabilityWarning() { log.logger("store").warning("\(warning)") }
             return store
         } catch {
             throw StartFailure(error, of: configuration.storeVariable)

@@ -89,7 +89,7 @@ extension Administration {
         do {
             let lease = try await link.leaseTickets(size, of: service)
             desk.supply(lease)
-            if lease.epoch != seen { wakeReplication() }
+            if let epoch = lease.epoch, epoch != seen { wakeReplication() }
         } catch {
             logger.trace("no tickets could be leased", metadata: ["error": "\(error)"])
             try? await Task.sleep(for: Self.leaseRetryPause * Double.random(in: 0.5...1.5))

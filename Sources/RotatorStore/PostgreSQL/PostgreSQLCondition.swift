@@ -94,37 +94,3 @@ final class PostgreSQLCondition: Sendable {
         }
     }
 }
-
-/// A continuation that is resumed by whoever comes first: what was waited for, the deadline, or the closing of the store.
-final class FirstOutcome<Value: Sendable>: Sendable {
-    private let continuation: Mutex<CheckedContinuation<Value, Never>?>
-
-    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Mutex(continuation) }
-
-    /// Does nothing the second time, and says so.
-    @discardableResult
-    func resume(_ value: Value) -> Bool {
-        let continuation = continuation.withLock { continuation in
-            defer { continuation = nil }
-            return continuation
-        }
-        continuation?.resume(returning: value)
-        return continuation != nil
-    }
-}
-
-/// When to try again what has failed: at random within 50 ms at first, within twice as long each time, and within two seconds at last, so that many
-/// replicas do not come at the same moment.
-struct ReconnectionBackoff {
-    private(set) var failures = 0
-
-    /// The pause after one more failure.
-    mutating func next() -> Duration {
-        failures += 1
-        let longest = min(2_000_000, 50_000 << min(failures - 1, 6))
-        return .microseconds(Int.random(in: 0...longest))
-    }
-
-    /// What was tried went well.
-    mutating func reset() { failures = 0 }
-}

@@ -3,7 +3,7 @@
 internal import Synchronization
 
 /// Passes on that there is news, to everyone who listens. Any thread; never waits.
-final class PostgreSQLNews: Sendable {
+final class StoreNews: Sendable {
     private struct Content {
         var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
         var nextListener = 0
