@@ -72,14 +72,14 @@ struct Backing: Sendable {
 
     /// Opens the store with its key and brings its schema to this version's.
     private static func openStore(_ configuration: ServerConfiguration, log: ServerLog) async throws(StartFailure) -> any Store {
-        let key: MasterKey
+        let keys: MasterKeyRing
         do throws(StoreError) {
-            key = try MasterKey.of(configuration)
+            keys = try MasterKeyRing.of(configuration)
         } catch {
             throw StartFailure(error, of: Variables.dataDirectory.name)
         }
         do throws(StoreError) {
-            let store = try await RotatorStore.openStore(configuration.storeURL, sharing: configuration.sharedState, sealing: MasterKeyRing(key))
+            let store = try await RotatorStore.openStore(configuration.storeURL, sharing: configuration.sharedState, sealing: keys)
             do throws(StoreError) {
                 try await store.migrate()
             } catch {

@@ -15,7 +15,7 @@ struct RotatorServer: ParsableCommand {
             abstract: "A proxy that carries every API call with the next key of a pool.",
             discussion: EnvironmentHelp.text,
             version: "rotator-server \(ServerVersion.current)\n\(Wiring.libcurlVersion)",
-            subcommands: [Serve.self, HealthcheckCommand.self, Check.self],
+            subcommands: [Serve.self, HealthcheckCommand.self, Check.self, MigrateCommand.self, RekeyCommand.self],
             defaultSubcommand: Serve.self
         )
     }

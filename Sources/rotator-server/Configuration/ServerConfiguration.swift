@@ -22,6 +22,12 @@ struct ServerConfiguration: Sendable {
     /// The 32 octets that seal the store, and the text that wrote them; nil = `master.key` in ``dataDirectory``.
     var encryptionKey: Secret?
     var encryptionKeyText: Secret?
+    /// Keys that open the store besides ``encryptionKey`` and seal nothing, 32 octets each, and the texts that wrote them.
+    var acceptedEncryptionKeys: [Secret]
+    var acceptedEncryptionKeyTexts: [Secret]
+    /// The 32 octets that open the store which `migrate` reads, and the text that wrote them; nil = found beside that store.
+    var sourceEncryptionKey: Secret?
+    var sourceEncryptionKeyText: Secret?
     /// Where the embedded store and generated secrets live.
     var dataDirectory: String
     /// Where the catalogue lives.
@@ -65,6 +71,14 @@ struct ServerConfiguration: Sendable {
     var notices: [String]
 }
 
+/// An encryption key from the environment.
+struct WrittenEncryptionKey: Sendable {
+    /// The 32 octets.
+    var octets: Secret
+    /// The text that wrote them.
+    var text: Secret
+}
+
 /// A proxy key from the environment.
 struct NamedProxyKey: Sendable {
     /// A name for logs and metrics.
@@ -86,6 +100,8 @@ extension ServerConfiguration {
         let adminPassword = reading.value(of: Variables.adminPassword)
         let jwtSecret = reading.value(of: Variables.jwtSecret)
         let encryptionKey = reading.value(of: Variables.encryptionKey)
+        let acceptedKeys = reading.value(of: Variables.encryptionKeysAccepted) ?? []
+        let sourceKey = reading.value(of: Variables.sourceEncryptionKey)
         let dataDirectory = reading.value(of: Variables.dataDirectory) ?? "./data"
         let databaseURL = reading.value(of: Variables.databaseURL)
         let databasePath = reading.value(of: Variables.databasePath)
@@ -136,6 +152,7 @@ extension ServerConfiguration {
         if sharedState != nil, case .redis = store.place {
             notices.append("\(redisURL != nil ? "REDIS_URL" : "REDIS_HOST") is not used: the Redis store of \(storeVariable) holds the shared rotation state too")
         }
+        if !acceptedKeys.isEmpty { notices.append("ENCRYPTION_KEYS_ACCEPTED is set: once rotator-server rekey has come to its end, it can go") }
         if let jwtSecret, jwtSecret.count < 32 { notices.append("JWT_SECRET is shorter than 32 characters: admin tokens are easier to forge than they need be") }
         if let adminPassword, adminPassword.count < 8 { notices.append("ADMIN_PASSWORD is shorter than 8 characters") }
 
@@ -149,6 +166,10 @@ extension ServerConfiguration {
             jwtSecret: jwtSecret,
             encryptionKey: encryptionKey,
             encryptionKeyText: environment.value(Variables.encryptionKey.name).map { Secret($0.utf8) },
+            acceptedEncryptionKeys: acceptedKeys.map(\.octets),
+            acceptedEncryptionKeyTexts: acceptedKeys.map(\.text),
+            sourceEncryptionKey: sourceKey,
+            sourceEncryptionKeyText: environment.value(Variables.sourceEncryptionKey.name).map { Secret($0.utf8) },
             dataDirectory: dataDirectory,
             storeURL: store,
             storeVariable: storeVariable,
@@ -182,7 +203,7 @@ extension ServerConfiguration {
     /// The credentials that the environment gave, for the log's redaction net.
     var secrets: [Secret] {
         var secrets = (proxyKeys ?? []).map(\.key)
-        secrets += [adminPassword, jwtSecret, encryptionKeyText, metricsToken].compactMap(\.self)
+        secrets += [adminPassword, jwtSecret, encryptionKeyText, sourceEncryptionKeyText, metricsToken].compactMap(\.self) + acceptedEncryptionKeyTexts
         secrets += storeURL.passwords + (sharedState?.passwords ?? [])
         for proxy in [httpProxy, httpsProxy, allProxy].compactMap(\.self) {
             guard let at = proxy.lastIndex(of: "@") else { continue }

@@ -57,6 +57,18 @@ enum Variables {
         meaning: "seals provider keys at rest", masking: .whole
     ) { text throws(Rejection) in Secret(try TextParsing.encryptionKey(text)) }
 
+    /// What sealed the store before, while the master key is being changed.
+    static let encryptionKeysAccepted = Variable<[WrittenEncryptionKey]>(
+        name: "ENCRYPTION_KEYS_ACCEPTED", initial: "none", accepted: "comma-separated keys, each of 32 bytes as 64 hexadecimal digits or in base64",
+        meaning: "older keys that open the store besides ENCRYPTION_KEY and seal nothing, until rekey has run", masking: .whole
+    ) { text throws(Rejection) in try writtenEncryptionKeys(text) }
+
+    /// What sealed the store that `migrate` reads.
+    static let sourceEncryptionKey = Variable<Secret>(
+        name: "SOURCE_ENCRYPTION_KEY", initial: "none", accepted: "32 bytes, as 64 hexadecimal digits or in base64",
+        meaning: "opens the store that migrate reads from; the server itself never reads it", masking: .whole
+    ) { text throws(Rejection) in Secret(try TextParsing.encryptionKey(text)) }
+
     // MARK: Data
 
     /// The data directory.
@@ -202,7 +214,7 @@ enum Variables {
     /// All of them, in the order of the documentation.
     static let all: [any DocumentedVariable] = [
         backendHost, backendPort, workerThreads,
-        globalProxyKeys, adminUsername, adminPassword, jwtSecret, encryptionKey,
+        globalProxyKeys, adminUsername, adminPassword, jwtSecret, encryptionKey, encryptionKeysAccepted, sourceEncryptionKey,
         dataDirectory, databaseURL, databasePath, databaseType, databaseHost, databasePort, databaseUser, databasePassword, databaseName,
         redisURL, redisHost, redisPort, redisPassword, redisDatabase,
         publicBaseURL, proxyTimeout, connectTimeout, firstByteTimeout, streamIdleTimeout, maxAttempts, maxBodyBytes,
@@ -263,6 +275,21 @@ extension Variables {
             }
             values[key] = place
             names[name] = place
+        }
+        guard !keys.isEmpty else { throw Rejection("there is no key in it") }
+        return keys
+    }
+
+    private static func writtenEncryptionKeys(_ text: String) throws(Rejection) -> [WrittenEncryptionKey] {
+        var keys: [WrittenEncryptionKey] = []
+        for (index, rawEntry) in text.split(separator: ",", omittingEmptySubsequences: false).enumerated() {
+            let entry = String(rawEntry).trimmed
+            if entry.isEmpty { continue }
+            do throws(Rejection) {
+                keys.append(WrittenEncryptionKey(octets: Secret(try TextParsing.encryptionKey(entry)), text: Secret(entry.utf8)))
+            } catch {
+                throw Rejection("entry \(index + 1) is no key" + (error.reason.map { ": \($0)" } ?? ""))
+            }
         }
         guard !keys.isEmpty else { throw Rejection("there is no key in it") }
         return keys

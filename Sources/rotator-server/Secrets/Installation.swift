@@ -20,6 +20,9 @@ struct Installation: Sendable {
         static let tokenSecret = "jwt_secret"
         static let adminPasswordHash = "admin_password_hash"
         static let proxyKeyDigest = "proxy_key_digest"
+
+        /// All of them.
+        static let all = [tokenSecret, adminPasswordHash, proxyKeyDigest]
     }
 
     /// The present moment of the life of a generated secret at which people see it.

@@ -30,3 +30,25 @@ extension MasterKey {
         }
     }
 }
+
+extension MasterKeyRing {
+    /// What seals and opens the store of `configuration`: its key as `MasterKey.of` finds or makes it, and the older keys that it accepts.
+    static func of(_ configuration: ServerConfiguration) throws(StoreError) -> MasterKeyRing {
+        MasterKeyRing(try MasterKey.of(configuration), accepting: try MasterKey.accepted(in: configuration))
+    }
+
+    /// The ring as ``of(_:)`` finds it, without making a file; nil when one would be made.
+    static func existing(in configuration: ServerConfiguration) throws(StoreError) -> MasterKeyRing? {
+        guard let key = try MasterKey.existing(in: configuration) else { return nil }
+        return MasterKeyRing(key, accepting: try MasterKey.accepted(in: configuration))
+    }
+}
+
+extension MasterKey {
+    /// The older keys that `configuration` accepts.
+    static func accepted(in configuration: ServerConfiguration) throws(StoreError) -> [MasterKey] {
+        var keys: [MasterKey] = []
+        for secret in configuration.acceptedEncryptionKeys { keys.append(try MasterKey(secret)) }
+        return keys
+    }
+}
