@@ -5,7 +5,6 @@ internal import RotatorAdapters
 internal import RotatorCore
 internal import RotatorHTTP
 internal import RotatorStore
-internal import Synchronization
 
 /// What stands on an open store: the installation's credentials, the administration, the admin API.
 struct Backing: Sendable {
@@ -101,7 +100,7 @@ final class BackingSlot: LocalHandler {
         var absence: String?
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// What stands on the store; nil while the store has not been reached.
     var backing: Backing? { content.withLock { $0.backing } }

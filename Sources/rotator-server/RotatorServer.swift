@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import Dispatch
 internal import Glibc
 internal import Logging
-internal import Synchronization
+internal import RotatorCore
 
 /// `rotator-server`: serves when no other command is named.
 @main
@@ -102,6 +102,6 @@ enum Blocking {
     }
 
     private final class Result<Value: Sendable>: Sendable {
-        let value = Mutex<Value?>(nil)
+        let value = OutOfLineMutex<Value?>(nil)
     }
 }

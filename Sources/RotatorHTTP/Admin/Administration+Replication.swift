@@ -2,7 +2,6 @@
 
 internal import Logging
 internal import RotatorCore
-internal import Synchronization
 
 /// What one of several replicas does beside its requests: follows what the others change, and leases tickets for its pools.
 extension Administration {

@@ -2,7 +2,6 @@
 
 internal import Logging
 internal import RotatorCore
-internal import Synchronization
 
 extension Administration {
     /// Writes down what the pools learn, until the task is cancelled; then once more. Counts are written four times a second, standings that other

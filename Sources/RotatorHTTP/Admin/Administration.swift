@@ -2,7 +2,6 @@
 
 public import Logging
 public import RotatorCore
-internal import Synchronization
 
 /// The services and keys of one process: read from the store, changed store-first, published to the requests.
 ///
@@ -44,7 +43,7 @@ public final class Administration: Sendable {
     let store: any UpstreamCatalog & KeyLedger & AuditLog
     let clock: @Sendable () -> Moment
     let logger: Logger
-    let state = Mutex(State())
+    let state = OutOfLineMutex(State())
     let standingGate = SerialGate(waitingMax: 256)
     /// What is shared with other replicas over the store; nil where the store is this process's alone.
     let link: (any ReplicaLink)?

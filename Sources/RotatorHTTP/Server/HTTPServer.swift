@@ -31,7 +31,7 @@ public struct OperationsSource: Sendable {
 final class ServerState: Sendable {
     private let loaded = Atomic(false)
     private let draining = Atomic(false)
-    private let responder: Mutex<(@Sendable (LocalRequest) async -> LocalResponse)?> = Mutex(nil)
+    private let responder: OutOfLineMutex<(@Sendable (LocalRequest) async -> LocalResponse)?> = OutOfLineMutex(nil)
 
     /// Whether the catalogue has been read once.
     var isCatalogueLoaded: Bool {

@@ -4,7 +4,6 @@ internal import Crypto
 internal import Glibc
 internal import Logging
 public import RotatorCore
-internal import Synchronization
 
 /// Dialects, as the wiring hands them in: this module knows none.
 public struct AdapterSource: Sendable {

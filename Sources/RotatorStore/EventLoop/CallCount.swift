@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// The calls of a store that are under way, and whether it takes more: closing waits for those that have begun. Any thread.
 final class CallCount: Sendable {
@@ -15,7 +14,7 @@ final class CallCount: Sendable {
         var others: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// Whether closing has begun.
     var isClosing: Bool { content.withLock { $0.isClosing } }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-internal import Synchronization
+internal import RotatorCore
 
 /// A continuation that is resumed by whoever comes first: what was waited for, the deadline, or the closing of the store.
 final class FirstOutcome<Value: Sendable>: Sendable {
-    private let continuation: Mutex<CheckedContinuation<Value, Never>?>
+    private let continuation: OutOfLineMutex<CheckedContinuation<Value, Never>?>
 
-    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Mutex(continuation) }
+    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = OutOfLineMutex(continuation) }
 
     /// Does nothing the second time, and says so.
     @discardableResult

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-internal import Synchronization
+internal import RotatorCore
 
 /// Passes on that there is news, to everyone who listens. Any thread; never waits.
 final class StoreNews: Sendable {
@@ -11,7 +11,7 @@ final class StoreNews: Sendable {
         var isClosed = false
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// News from now on; begins with an element when the connection over which it comes is there already.
     func stream() -> AsyncStream<Void> {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// What is known of the server, for all sessions of a store and for whoever asks from outside. Any thread; never waits.
 final class PostgreSQLCondition: Sendable {
@@ -17,7 +16,7 @@ final class PostgreSQLCondition: Sendable {
         var endsForChecks = false
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// How the last call ended, or the outage that was noticed since.
     var health: StoreHealth { content.withLock { $0.health } }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 public import RotatorCore
-internal import Synchronization
 
 /// A store in a PostgreSQL database, for any number of processes at once, over libpq's asynchronous interface.
 ///
@@ -176,7 +175,7 @@ private final class PostgreSQLServerSessions: Sendable {
     let rotation: PostgreSQLSession
     private let listener: PostgreSQLSession
     private let loop: StoreLoop
-    private let listening = Mutex<Task<Void, Never>?>(nil)
+    private let listening = OutOfLineMutex<Task<Void, Never>?>(nil)
 
     init(_ location: PostgreSQLLocation, sealing sealer: Sealer) async throws(StoreError) {
         let connector = try await PostgreSQLConnector(to: location)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// The connections to one Redis database, by purpose, with the thread that they live on.
 final class RedisClient: Sendable {
@@ -15,7 +14,7 @@ final class RedisClient: Sendable {
     private let watcher: RedisSession
     private let loop: StoreLoop
     private let calls = CallCount()
-    private let tasks = Mutex<[Task<Void, Never>]>([])
+    private let tasks = OutOfLineMutex<[Task<Void, Never>]>([])
 
     /// Nothing is connected yet.
     init(_ location: RedisLocation, prefix: String) throws(StoreError) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// What is known of a Redis server, for all sessions of a store and for whoever asks from outside. Any thread; never waits.
 final class RedisCondition: Sendable {
@@ -12,7 +11,7 @@ final class RedisCondition: Sendable {
         var isClosing = false
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// How the last call ended, or the outage that was noticed since.
     var health: StoreHealth { content.withLock { $0.health } }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// What the replicas of one installation share in a Redis database while their catalogue is kept elsewhere: tickets, standings with an expiry, news.
 ///
@@ -11,7 +10,7 @@ final class RedisSharedState: Sendable {
     private static let retention = Duration.seconds(86_400)
 
     let client: RedisClient
-    private let publishing = Mutex((hasFailed: false, recoveries: 0))
+    private let publishing = OutOfLineMutex((hasFailed: false, recoveries: 0))
 
     /// The shared state of the installation with this identifier. Connects by itself; nothing is asked of the server before that.
     init(_ location: RedisLocation, installation: String) throws(StoreError) {

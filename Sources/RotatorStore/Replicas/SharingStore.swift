@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 public import RotatorCore
-internal import Synchronization
 
 /// A store beside which a Redis database holds what replicas share: tickets, the latest standings, news.
 ///
@@ -15,9 +14,9 @@ public final class SharingStore: Store {
     private let catalogue: any Store
     private let location: RedisLocation
     // Made by `migrate`, because its names depend on what the catalogue's store knows.
-    private let shared = Mutex<RedisSharedState?>(nil)
-    private let repairs = Mutex<Task<Void, Never>?>(nil)
-    private let positions = Mutex(Positions())
+    private let shared = OutOfLineMutex<RedisSharedState?>(nil)
+    private let repairs = OutOfLineMutex<Task<Void, Never>?>(nil)
+    private let positions = OutOfLineMutex(Positions())
 
     /// How far what others have published has been followed.
     private struct Positions {
