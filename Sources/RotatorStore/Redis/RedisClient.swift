@@ -28,10 +28,10 @@ final class RedisClient: Sendable {
     /// Names the database in messages.
     var place: String { rotation.place }
 
-    /// Listens for news from now on, and tries to reach the server while it is away.
-    func start() {
+    /// Listens for news from now on, and tries to reach the server while it is away; it is back when it runs `probe`.
+    func start(probe: RedisScript) {
         tasks.withLock { tasks in
-            tasks = [Task { [listener, news, prefix] in await listener.listen(to: prefix + "news", news) }, Task { [watcher] in await watcher.watchOver() }]
+            tasks = [Task { [listener, news, prefix] in await listener.listen(to: prefix + "news", news) }, Task { [watcher, prefix] in await watcher.watchOver(probe, prefix: prefix) }]
         }
     }
 

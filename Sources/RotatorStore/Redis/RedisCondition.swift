@@ -41,13 +41,13 @@ final class RedisCondition: Sendable {
         }
     }
 
-    /// The server answers.
-    func serverIsThere() {
+    /// The server answers, though it may answer that it does not hold what it should.
+    func serverIsThere(refusing error: StoreError? = nil) {
         content.withLock { content in
             guard content.outage != nil else { return }
             content.outage = nil
             content.recoveries += 1
-            content.health = .reachable
+            content.health = StoreHealth(after: error)
         }
     }
 

@@ -99,8 +99,8 @@ actor RedisSession {
         }
     }
 
-    /// While the server is away, tries to reach it; until the store is closed.
-    func watchOver() async {
+    /// While the server is away, tries to reach it and has it run `probe`; until the store is closed.
+    func watchOver(_ probe: RedisScript, prefix: String) async {
         var pauses = ReconnectionBackoff()
         while !condition.isClosing {
             guard condition.outage != nil else {
@@ -112,8 +112,11 @@ actor RedisSession {
                 disconnect()
                 lastFailure = nil
                 try await connect(until: .now + Limit.connecting)
-                if case .refusal(let word) = try await exchange([Array("PING".utf8)], until: .now + Limit.quick) { throw RedisError(refusal: word, at: place) }
+                let words = [Array("EVAL".utf8), Array(probe.text.utf8), Array("1".utf8), Array(prefix.utf8)]
+                if case .refusal(let word) = try await exchange(words, until: .now + Limit.quick) { throw RedisError(refusal: word, at: place) }
                 condition.serverIsThere()
+            } catch where error.storeError.code == .misconfigured {
+                condition.serverIsThere(refusing: error.storeError)
             } catch {
                 condition.serverIsAway(error.storeError)
                 await loop.sleep(until: .now + max(.milliseconds(10), pauses.next()))

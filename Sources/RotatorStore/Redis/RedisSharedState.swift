@@ -15,7 +15,7 @@ final class RedisSharedState: Sendable {
     /// The shared state of the installation with this identifier. Connects by itself; nothing is asked of the server before that.
     init(_ location: RedisLocation, installation: String) throws(StoreError) {
         client = try RedisClient(location, prefix: "rotator:{\(installation)}:")
-        client.start()
+        client.start(probe: .sharedEpoch)
     }
 
     /// Publishes standings that are not older than what is there.

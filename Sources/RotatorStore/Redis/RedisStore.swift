@@ -36,7 +36,7 @@ public final class RedisStore: Store {
             await client.close()
             throw error
         }
-        client.start()
+        client.start(probe: .ping)
         return store
     }
 
