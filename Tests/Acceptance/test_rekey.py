@@ -70,7 +70,7 @@ def test_a_value_under_an_unknown_key_is_exit_78(launch, fake, tmp_path):
     server.stop()
     told = rekey(directory, ENCRYPTION_KEY=NEW, ENCRYPTION_KEYS_ACCEPTED=OTHER)
     assert told.returncode == 78 and "ENCRYPTION_KEY" in told.stderr + told.stdout
-    assert launch(directory=directory, ENCRYPTION_KEY=OLD).admin.items("/admin/proxy-configs")
+    assert launch(directory=directory, ENCRYPTION_KEY=OLD).admin.get("/admin/proxy-configs")["items"]
 
 
 @pytest.mark.timeout(180)
