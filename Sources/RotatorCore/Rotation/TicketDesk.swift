@@ -86,7 +86,7 @@ public struct TicketPacing: Sendable {
     /// Below this rate, in tickets a second, one ticket is leased at a time.
     public static let strictRateMax = 500.0
     /// The largest block.
-    public static let blockMax = 256
+    public static let blockMax = 2_048
     /// For how long a block is to last.
     public static let blockTime = Duration.milliseconds(50)
 

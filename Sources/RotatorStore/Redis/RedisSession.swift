@@ -105,7 +105,7 @@ actor RedisSession {
         while !condition.isClosing {
             guard condition.outage != nil else {
                 pauses.reset()
-                await loop.sleep(until: .now + .milliseconds(50))
+                await loop.sleep(until: .now + .milliseconds(100))
                 continue
             }
             do throws(RedisError) {

@@ -138,10 +138,12 @@ extension SharingStore: KeyLedger {
         if catalogue.replicaLink == nil {
             // Only this process writes there, so Redis is told what was written, and of keys that exist.
             try await catalogue.record(updates)
+            if standings.isEmpty { return }
             let known = try await catalogue.counts(of: Array(standings.keys))
             try? await sharedState().publish(standings.filter { known[$0.key] != nil })
             return
         }
+        if standings.isEmpty { return try await catalogue.record(updates) }
         let state = try sharedState()
         async let publication: Void = state.publish(standings)
         do throws(StoreError) {
