@@ -128,7 +128,8 @@ public final class RedisServer: Sendable {
                 redis-server --port 0 --unixsocket "$directory/s" --dir "$directory" --databases 4096 --logfile "$directory/log" "$@" </dev/null >/dev/null 2>&1 &
                 server=$!
                 tries=0
-                until [ "$(redis-cli -s "$directory/s" PING 2>/dev/null | cut -c1-4)" = PONG ] || [ $tries = 200 ]; do
+                # One that wants a password first is there as well.
+                until redis-cli -s "$directory/s" PING 2>/dev/null | grep -qE '^(PONG|NOAUTH)' || [ $tries = 200 ]; do
                     tries=$((tries + 1))
                     sleep 0.02
                 done
