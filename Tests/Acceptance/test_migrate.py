@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness import ADMIN_PASSWORD, PROXY_KEY, Rotator, base_environment, run_server, server_binary
@@ -99,6 +100,43 @@ def test_a_migration_that_was_killed_is_run_again_to_its_end(launch, fake, tmp_p
     process.communicate(timeout=30)
     done = migrate(tmp_path / "m", *place, SOURCE_ENCRYPTION_KEY=SOURCE)
     assert done.returncode == 0 and "1 services, 20000 keys" in told(done)
+
+
+def test_keys_in_every_state_keep_it_through_a_kill_and_a_second_run(launch, fake, tmp_path):
+    origin = launch(directory=tmp_path / "origin", ENCRYPTION_KEY=SOURCE)
+    service = origin.service(fake, keys=[], slug="many", max_attempts=5)
+    # The last four characters show in the mask, so that keys can be told apart without their values.
+    keys = [f"sk-0123456789abcdef-{number:04d}" for number in range(2_000)]
+    origin.admin.call("POST", f"/admin/proxy-configs/{service.id}/keys/batch", expect=200, json={"keys": keys})
+    fake.tell_all(keys[::4], "402")
+    fake.tell_all(keys[1::4], {"do": "429", "retry_after": 3_000})
+    with ThreadPoolExecutor(16) as pool:
+        assert {answer.status_code for answer in pool.map(lambda _: service.chat(), range(1_000))} <= {200, 402, 429}
+    for key in origin.admin.all_keys(service.id)[3::20]:
+        origin.admin.call("PATCH", f"/admin/keys/{key['key_id']}", expect=200, json={"is_active": False})
+
+    def standing(server: Rotator) -> list[tuple]:
+        found = server.admin.all_keys(server.admin.get("/admin/proxy-configs")["items"][0]["id"])
+        names = ("key_masked", "is_active", "state", "state_reason", "cooling_until", "cooling_models", "success_count", "failure_count", "last_used_at")
+        return [tuple(str(key[name]) for name in names) for key in found]
+
+    before = standing(origin)
+    # On an LLM service a 429 rests the request's model alone: the state stays active.
+    assert {line[2] for line in before} == {"active", "exhausted", "disabled"} and any("rate_limited" in line[5] for line in before)
+    assert sum(line[2] == "exhausted" for line in before) > 300
+    origin.stop()
+    place = ["--from", f"sqlite:{origin.data}/rotator.db", "--to", f"sqlite:{tmp_path}/t/data/rotator.db"]
+    process = subprocess.Popen(
+        [server_binary(), "migrate", *place], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        env=base_environment() | {"ENCRYPTION_KEY": TARGET, "SOURCE_ENCRYPTION_KEY": SOURCE, "DATA_DIR": str(tmp_path / "d")},
+    )  # fmt: skip
+    assert process.stderr and any("500 of 2000 keys" in line for line in process.stderr)
+    process.kill()
+    process.communicate(timeout=30)
+    for _ in range(2):
+        done = migrate(tmp_path / "m", *place, SOURCE_ENCRYPTION_KEY=SOURCE)
+        assert done.returncode == 0 and "1 services, 2000 keys" in told(done) and "→" not in done.stdout, told(done)
+    assert standing(launch(directory=tmp_path / "t", ENCRYPTION_KEY=TARGET)) == before
 
 
 def test_wrong_keys_and_places_are_exit_78_and_leave_nothing_behind(launch, fake, tmp_path):

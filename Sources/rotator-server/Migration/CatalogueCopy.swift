@@ -80,12 +80,16 @@ struct CatalogueCopy {
     private func copySettings() async throws(StoreError) {
         for name in Installation.SettingName.all {
             guard let value = try await source.setting(name) else { continue }
-            if let target, try await target.setting(name) != nil {
-                if try await target.setting(name) != value { tell("setting \(name): the target has its own, which stays as it is") }
-                continue
+            let known = try await target?.setting(name)
+            if known == nil, !writes { tell("setting \(name): would be added") }
+            // A server that starts meanwhile may make one of its own: the first one stays.
+            let present = if writes, known == nil { try await target?.insertSetting(name, value) } else { known }
+            guard let present else { continue }
+            if present != value {
+                tell("setting \(name): the target has its own, which stays as it is")
+            } else if known == nil {
+                tell("setting \(name): added")
             }
-            if writes, let target { try await target.setSetting(name, to: value) }
-            tell("setting \(name): \(writes ? "added" : "would be added")")
         }
     }
 

@@ -13,16 +13,15 @@ struct RekeyCommand: ParsableCommand {
                 ENCRYPTION_KEYS_ACCEPTED. Works in batches; SIGINT ends it between two of them, and after any end it can be run again.
 
                 PostgreSQL and Redis, with the servers running:
-                  1. restart each server with the new ENCRYPTION_KEY and the old one in ENCRYPTION_KEYS_ACCEPTED. Before, give every server the new key
-                     in ENCRYPTION_KEYS_ACCEPTED in a first round of restarts, where what one writes must be read by others at any time
-                  2. rotator-server rekey, with the same two variables
-                  3. restart each server without ENCRYPTION_KEYS_ACCEPTED
+                  1. restart each server with the new key in ENCRYPTION_KEYS_ACCEPTED: from then on all of them read both
+                  2. restart each with the new key in ENCRYPTION_KEY and the old one in ENCRYPTION_KEYS_ACCEPTED
+                  3. rotator-server rekey, with the variables of step 2
+                  4. restart each without ENCRYPTION_KEYS_ACCEPTED; keep the old key as long as backups from before are kept
 
-                The embedded store, with its server stopped: an embedded store serves one process.
-                  With ENCRYPTION_KEY: steps 2 and 3. With DATA_DIR/master.key:
-                  1. mv data/master.key data/master.key.old; (umask 077; openssl rand -hex 32 > data/master.key)
-                  2. ENCRYPTION_KEYS_ACCEPTED=$(cat data/master.key.old) rotator-server rekey
-                  3. start the server; keep master.key.old as long as backups from before are kept
+                The embedded store serves one process: stop its server, then step 3, then start it with the new key alone. Where the key lives in \
+                DATA_DIR/master.key:
+                  mv data/master.key data/master.key.old; (umask 077; openssl rand -hex 32 > data/master.key)
+                  ENCRYPTION_KEYS_ACCEPTED=$(cat data/master.key.old) rotator-server rekey
 
                 Exit status: 0 when none is left; 1 when it was interrupted or the store is away or held by its server; 78 when a value was sealed under \
                 a key that is not known.
