@@ -21,4 +21,11 @@ import Testing
         let key = MasterKeyRing.generate()
         try await promise.check(StorePlace(isDurable: true) { try await openStore(StoreURL("sqlite:\(directory.path)/data/rotator.db"), sealing: key) })
     }
+
+    @Test(arguments: StoreConformance.promises)
+    func `PostgreSQL keeps`(_ promise: StoreConformance.Promise) async throws {
+        let place = try await PostgreSQLServer.shared.newPlace()
+        let key = MasterKeyRing.generate()
+        try await promise.check(StorePlace(isDurable: true) { try await openStore(place, sealing: key) })
+    }
 }

@@ -64,8 +64,8 @@ extension StoreConformance {
 
             func isTold(_ what: String, of id: ServiceID, _ change: () async throws -> Void) async throws {
                 let before = news.count
-                let deadline = ContinuousClock.now + .seconds(1)
                 try await change()
+                let deadline = ContinuousClock.now + .seconds(1)
                 try await news.expectMore(than: before, within: ContinuousClock.now.duration(to: deadline), what)
                 var found = try await two.link.catalogueChanges(after: revision)
                 while found.changedServices?.contains(id) == false, ContinuousClock.now < deadline {
@@ -118,8 +118,8 @@ extension StoreConformance {
             let start = try await two.link.epoch().standings
 
             let before = news.count
-            let deadline = ContinuousClock.now + .seconds(1)
             try await record([keys[0]: sampleStanding, keys[1]: sampleStanding], in: one.store)
+            let deadline = ContinuousClock.now + .seconds(1)
             try await news.expectMore(than: before, within: ContinuousClock.now.duration(to: deadline), "standings that are recorded")
             var found = try await two.link.standings(after: start)
             while found.standings.isEmpty, ContinuousClock.now < deadline {
