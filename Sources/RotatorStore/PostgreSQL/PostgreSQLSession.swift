@@ -46,6 +46,8 @@ actor PostgreSQLSession {
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
 
     private var connection: PostgreSQLConnection?
+    /// How often the server had come back when the connection was made.
+    private var era = 0
     private var statements: [String: String] = [:]
     private var deadline = Instant.now
     private var isListener = false
@@ -221,18 +223,21 @@ actor PostgreSQLSession {
 
     /// Sees to it that there is a connection: the one that is there unless it has broken meanwhile, or a new one.
     private func connect() async throws(PostgreSQLError) {
-        if let connection {
-            if connection.takeInput() { return }
-            disconnect()
+        if let connection, era == condition.recoveries {
+            // Twice: a server that ends a connection says so first, and the end itself is read after what it said.
+            if connection.takeInput(), connection.takeInput() { return }
         }
+        // One from before an outage may be dead without knowing.
+        disconnect()
         if let last = lastRefusal, last.recoveries == condition.recoveries, Instant.now < last.nextAttempt { throw last.error }
+        era = condition.recoveries
         do throws(PostgreSQLError) {
             try await connectAnew(until: min(deadline, .now + Limit.connecting))
             backoff.reset()
             lastRefusal = nil
         } catch {
             disconnect()
-            lastRefusal = (error, .now + backoff.next(), condition.recoveries)
+            lastRefusal = (error, .now + backoff.next(), era)
             throw error
         }
     }
