@@ -47,6 +47,8 @@ METRICS = [
     Metric("SSE events/s on one core", figure("bulk", "per_second"), "nginx", 1.0, 1.5, more_is_better=True, digits=0),
     Metric("SSE events/s on one core", figure("bulk", "per_second"), "caddy", 1.5, 2.0, more_is_better=True, digits=0),
     Metric("CPU per bulk SSE event, µs", figure("bulk", "cpu_us"), "nginx", digits=3),
+    Metric("CPU per unary request with REDIS_URL, µs", figure("redis", "shared_us"), digits=2),
+    Metric("CPU per unary request with REDIS_URL ÷ in-process", figure("redis", "ratio"), None, 1.05, 1.02, digits=3),
     Metric("CPU per request beside 2,000 streams ÷ alone", figure("streams", "ratio"), None, 1.3, 1.15, digits=2),
 ]
 

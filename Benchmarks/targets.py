@@ -205,11 +205,11 @@ class Rotator:
         lines = output_of(self.program, "--version").splitlines()
         return f"rotator-server {lines[0].removeprefix('rotator-server').strip()}" if lines else "rotator-server"
 
-    def start(self, directory: Path, core: int, upstream_port: int, wrapper: tuple[str, ...] = ()) -> Running:
+    def start(self, directory: Path, core: int, upstream_port: int, wrapper: tuple[str, ...] = (), **more: str) -> Running:
         # Everything that is not named here is as the server has it by default.
         environment = plain_environment(
             BACKEND_HOST="127.0.0.1", BACKEND_PORT="0", WORKER_THREADS="1", DATA_DIR=str(directory / "data"),
-            GLOBAL_PROXY_KEYS=PROXY_KEY, ADMIN_USERNAME="admin", ADMIN_PASSWORD=self.PASSWORD)
+            GLOBAL_PROXY_KEYS=PROXY_KEY, ADMIN_USERNAME="admin", ADMIN_PASSWORD=self.PASSWORD, **more)
         log = directory / "rotator.log"
         process = launch([*wrapper, self.program], core, log, environment)
         running = Running(process, 0, PROXIED_PATH, log)
@@ -257,6 +257,48 @@ class Rotator:
         batch = call(f"/admin/proxy-configs/{service['id']}/keys/batch", {"keys": UPSTREAM_KEYS})
         if batch["success_count"] != len(UPSTREAM_KEYS):
             raise BenchmarkError(f"not every key was taken: {batch}")
+
+
+class Redis:
+    """A private Redis server on a Unix socket, for what rotator-server shares with replicas. Its own work is not what is measured."""
+
+    def __init__(self, directory: Path, core: int):
+        self.socket, log = directory / "redis.sock", directory / "redis.log"
+        settings = {"port": 0, "unixsocket": self.socket, "dir": directory, "appendonly": "yes", "save": '""', "daemonize": "no"}
+        config = directory / "redis.conf"
+        config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        self.process = launch([need("redis-server"), str(config)], core, log)
+        self.running = Running(self.process, 0, "", log)
+        deadline = time.monotonic() + 10
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.running.stop()
+                raise BenchmarkError(f"redis-server did not start: {self.running.last_words()}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        return b"PONG" in self.ask("PING")
+
+    def ask(self, command: str) -> bytes:
+        """A command without arguments of its own kind, and the start of what it is answered."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.settimeout(5)
+                connection.connect(str(self.socket))
+                connection.sendall(command.encode() + b"\r\n")
+                return connection.recv(65536)
+            except OSError:
+                return b""
+
+    def commands(self) -> int:
+        """How many it has served."""
+        return int(re.search(rb"total_commands_processed:(\d+)", self.ask("INFO stats"))[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.running.stop()
 
 
 ALL = {target.name: target for target in (Rotator, Nginx, Caddy)}

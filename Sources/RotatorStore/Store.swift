@@ -67,11 +67,16 @@ public enum StoreHealth: Sendable, Hashable {
 
 /// Opens the store that `url` names. The caller still has to call ``Store/migrate()``.
 ///
+/// - Parameter location: A Redis database for what replicas share, beside a SQLite or PostgreSQL store; a Redis store shares in its own. It may be away.
 /// - Throws: As ``Store/open(_:sealing:)`` does.
-public func openStore(_ url: StoreURL, sealing keys: MasterKeyRing) async throws(StoreError) -> any Store {
-    switch url.place {
-    case .sqlite, .sqliteInMemory: try await SQLiteStore.open(url, sealing: keys)
-    case .postgreSQL: try await PostgreSQLStore.open(url, sealing: keys)
-    case .redis: throw StoreError(.misconfigured, "Redis is not available in this version")
-    }
+public func openStore(_ url: StoreURL, sharing location: RedisLocation? = nil, sealing keys: MasterKeyRing) async throws(StoreError) -> any Store {
+    let store: any Store =
+        switch url.place {
+        case .sqlite, .sqliteInMemory: try await SQLiteStore.open(url, sealing: keys)
+        case .postgreSQL: try await PostgreSQLStore.open(url, sealing: keys)
+        case .redis: try await RedisStore.open(url, sealing: keys)
+        }
+    guard let location else { return store }
+    if case .redis = url.place { return store }
+    return SharingStore(store, sharing: location)
 }

@@ -49,6 +49,23 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether several servers can work with the store at once.
+    public var isShareable: Bool {
+        switch place {
+        case .sqlite, .sqliteInMemory: false
+        case .postgreSQL, .redis: true
+        }
+    }
+
+    /// The passwords that stand in it, for a log's redaction: as they are, and as they were written.
+    public var passwords: [Secret] {
+        switch place {
+        case .sqlite, .sqliteInMemory: []
+        case .postgreSQL(let location): location.passwords
+        case .redis(let location): location.passwords
+        }
+    }
+
     private static let accepted = "accepted are sqlite:PATH, sqlite::memory:, postgres://…, redis://… and unix:PATH of a Redis socket"
 
     public var description: String {

@@ -4,7 +4,7 @@ internal import Glibc
 internal import RotatorCore
 internal import RotatorStore
 
-/// What `rotator-server check` looks at: the environment and the store. Makes nothing and changes nothing.
+/// What `rotator-server check` looks at: the environment and the stores. Makes nothing and changes nothing.
 enum Preflight {
     /// What was found.
     struct Findings: Sendable, Hashable {
@@ -23,29 +23,43 @@ enum Preflight {
             return Findings(problems: error.problems.map(\.description))
         }
         var findings = Findings(notices: configuration.notices)
-        await checkStore(of: configuration, into: &findings)
+        if configuration.storeURL.isShareable {
+            await checkSharedStore(of: configuration, into: &findings)
+        } else {
+            await checkStore(of: configuration, into: &findings)
+        }
         return findings
     }
 
-    private static func checkStore(of configuration: ServerConfiguration, into findings: inout Findings) async {
-        let key: MasterKey?
+    /// Reaches a store that other servers may be working with, and leaves it as it is.
+    private static func checkSharedStore(of configuration: ServerConfiguration, into findings: inout Findings) async {
         do throws(StoreError) {
-            key = try MasterKey.existing(in: configuration)
+            let store = try await openStore(configuration.storeURL, sealing: try MasterKeyRing.of(configuration))
+            await store.close()
+        } catch {
+            findings.problems.append(StartFailure(error, of: configuration.storeVariable).line)
+        }
+    }
+
+    private static func checkStore(of configuration: ServerConfiguration, into findings: inout Findings) async {
+        let keys: MasterKeyRing?
+        do throws(StoreError) {
+            keys = try MasterKeyRing.existing(in: configuration)
         } catch {
             findings.problems.append(StartFailure(error, of: Variables.dataDirectory.name).line)
             return
         }
-        if key == nil, let reason = obstacle(toMaking: configuration.masterKeyPath) {
+        if keys == nil, let reason = obstacle(toMaking: configuration.masterKeyPath) {
             findings.problems.append("\(Variables.dataDirectory.name): \(reason)")
         }
         guard case .sqlite(let path) = configuration.storeURL.place else { return }
-        guard let key, ConfigurationFile.byteCount(of: path) != nil else {
+        guard let keys, ConfigurationFile.byteCount(of: path) != nil else {
             if let reason = obstacle(toMaking: path) { findings.problems.append("\(configuration.storeVariable): \(reason)") }
             if findings.problems.isEmpty { findings.notices.append("there is no store at \(path) yet; the first start makes it") }
             return
         }
         do throws(StoreError) {
-            let store = try await openStore(configuration.storeURL, sealing: MasterKeyRing(key))
+            let store = try await openStore(configuration.storeURL, sealing: keys)
             await store.close()
         } catch where error.code == .locked {
             // The usual case of an operator who checks a new environment while the old server still runs.

@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import Dispatch
 internal import Glibc
 internal import Logging
-internal import Synchronization
+internal import RotatorCore
 
 /// `rotator-server`: serves when no other command is named.
 @main
@@ -15,7 +15,7 @@ struct RotatorServer: ParsableCommand {
             abstract: "A proxy that carries every API call with the next key of a pool.",
             discussion: EnvironmentHelp.text,
             version: "rotator-server \(ServerVersion.current)\n\(Wiring.libcurlVersion)",
-            subcommands: [Serve.self, HealthcheckCommand.self, Check.self],
+            subcommands: [Serve.self, HealthcheckCommand.self, Check.self, MigrateCommand.self, RekeyCommand.self],
             defaultSubcommand: Serve.self
         )
     }
@@ -76,7 +76,8 @@ struct Check: ParsableCommand {
 
     func run() throws {
         ProcessHardening.apply()
-        let findings = Blocking.value { await Preflight.findings(in: .ofThisProcess()) }
+        let environment = Environment.ofThisProcess()
+        let findings = Blocking.value { await Preflight.findings(in: environment) }
         for problem in findings.problems { StandardError.writeNow(problem) }
         for notice in findings.notices { StandardError.writeNow("note: \(notice)") }
         guard findings.problems.isEmpty else { throw ExitCode(ProcessExit.failure.rawValue) }
@@ -101,6 +102,6 @@ enum Blocking {
     }
 
     private final class Result<Value: Sendable>: Sendable {
-        let value = Mutex<Value?>(nil)
+        let value = OutOfLineMutex<Value?>(nil)
     }
 }

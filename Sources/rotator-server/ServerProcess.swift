@@ -13,29 +13,43 @@ struct ServerProcess: Sendable {
 
     /// Runs until a signal asks for the end or the start fails.
     func run() async -> ProcessExit {
-        let (signals, told) = AsyncStream<Int32>.makeStream()
-        ShutdownSignals.watch { told.yield($0) }
+        let (ends, told) = AsyncStream<End>.makeStream()
+        ShutdownSignals.watch { told.yield(.signal($0)) }
         for notice in configuration.notices { logger.warning("\(notice)") }
         do throws(StartFailure) {
             let server = try await Wiring.assemble(configuration, log: log)
             log.announce("listening on \(server.address)")
-            await withTaskGroup { group in
-                for job in server.jobs { group.addTask { await job() } }
-                for await number in signals {
-                    logger.notice("draining", metadata: ["signal": "\(number)", "grace": "\(configuration.shutdownGrace)"])
+            let failure = await withTaskGroup(returning: StartFailure?.self) { group in
+                group.addTask {
+                    if let failure = await server.work() { told.yield(.failure(failure)) }
+                }
+                var failure: StartFailure?
+                for await end in ends {
+                    switch end {
+                    case .signal(let number): logger.notice("draining", metadata: ["signal": "\(number)", "grace": "\(configuration.shutdownGrace)"])
+                    case .failure(let reason): failure = reason
+                    }
                     break
                 }
-                await server.drain(configuration.shutdownGrace)
+                await server.drain(failure == nil ? configuration.shutdownGrace : .zero)
                 // The jobs write down what the last requests taught, then end.
                 group.cancelAll()
+                return failure
             }
             await server.close()
+            if let failure { throw failure }
             logger.notice("ended")
             return .success
         } catch {
             log.announce(error.line, level: .critical)
             return error.status
         }
+    }
+
+    /// Why the process is to end.
+    private enum End: Sendable {
+        case signal(Int32)
+        case failure(StartFailure)
     }
 
     private var logger: Logger { log.logger("rotator") }
@@ -47,6 +61,8 @@ struct StartFailure: Error, Sendable, Hashable {
     var line: String
     /// `configuration` where starting again cannot help.
     var status: ProcessExit
+    /// Whether trying again soon may help.
+    var mayPass = false
 
     /// What `error` of the store means for the start; `variable` names what chose the store, or the directory of its key.
     init(_ error: StoreError, of variable: String) {
@@ -61,6 +77,7 @@ struct StartFailure: Error, Sendable, Hashable {
         case .locked, .unavailable, .conflict, .notFound:
             line = "\(variable): \(error.message)"
             status = .failure
+            mayPass = error.code == .unavailable
         }
     }
 

@@ -10,8 +10,8 @@ internal import RotatorStore
 struct AssembledServer: Sendable {
     /// The address in the form of a URL.
     var address: String
-    /// What runs beside the requests; each ends soon after its task is cancelled.
-    var jobs: [@Sendable () async -> Void]
+    /// What runs beside the requests; ends soon after its task is cancelled, or with what the process has to end with.
+    var work: @Sendable () async -> StartFailure?
     /// Stops taking requests, lets running ones finish for up to the given time, cuts the rest.
     var drain: @Sendable (Duration) async -> Void
     /// Gives everything back; called when the jobs have ended.
@@ -24,108 +24,88 @@ enum Wiring {
     static var libcurlVersion: String { CurlLibrary.version }
 
     /// Opens the store, prepares the installation's credentials and starts to listen.
+    ///
+    /// A store that several servers can share may be away: then it listens all the same, and one of the jobs goes on trying to reach it.
     static func assemble(_ configuration: ServerConfiguration, log: ServerLog) async throws(StartFailure) -> AssembledServer {
-        let store = try await openStore(configuration)
         let logger = log.logger("rotator")
         let clock = SystemClock()
+        let catalogue = Catalogue()
+        let slot = BackingSlot()
         do throws(StartFailure) {
-            let passwords: PasswordChecker
-            let installation: Installation
-            do throws(StoreError) {
-                passwords = try await PasswordChecker()
-                installation = try await Installation.prepare(configuration, settings: store, passwords: passwords, net: log.net) { log.reveal($0.line) }
-            } catch {
-                throw StartFailure(error, of: configuration.storeVariable)
-            }
+            slot.fill(try await Backing.open(configuration, catalogue: catalogue, clock: clock, log: log))
+        } catch {
+            guard configuration.storeURL.isShareable, error.mayPass else { throw error }
+            slot.stayEmpty(because: error.line)
+            log.announce("\(error.line); requests get 503 until it can be reached", level: .error)
+        }
 
-            let catalogue = Catalogue()
-            let adapters = AdapterRegistry.builtIn
-            let administration = Administration(
-                store: store, catalogue: catalogue, adapter: { adapters[$0] }, clock: { clock.now() }, logger: log.logger("admin")
-            )
-            do throws(AdministrationError) {
-                try await administration.load()
-            } catch {
-                throw StartFailure(line: "\(configuration.storeVariable): the catalogue cannot be read: \(error)", status: .failure)
-            }
-            let credentials = AdminCredentials(
-                username: Secret(configuration.adminUsername.utf8), passwordHash: installation.adminPasswordHash, passwords: passwords
-            )
-            let admin = await AdminAPI(
-                administration: administration, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
-                publicBaseURL: configuration.publicBaseURL, version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
-                verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
-            )
-
-            let server: HTTPServer
-            do throws(ServerStartError) {
-                server = try HTTPServer(
-                    settings: ProxySettings(configuration, clientKeys: installation.clientKeys), catalogue: catalogue,
-                    adapters: AdapterSource(adapter: { adapters[$0] }, adapterForUnknownService: adapters.unknownServiceLookup),
-                    operations: operations(of: store, administration), localHandler: admin, clock: clock, logger: logger
-                )
-            } catch {
-                throw StartFailure(line: "BACKEND_HOST, BACKEND_PORT: \(error)", status: .failure)
-            }
-            server.catalogueLoaded()
-            let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
-            return AssembledServer(
-                address: "http://\(host):\(server.port)",
-                jobs: [{ await administration.runStandingWriter() }, { await StoreProbe(store: store, logger: log.logger("store")).run() }],
-                drain: { await server.shutDown(grace: $0) },
-                close: { await store.close() }
+        let adapters = AdapterRegistry.builtIn
+        let known = slot.backing?.clientKeys ?? configuration.proxyKeys.map(Installation.clientKeys)
+        let server: HTTPServer
+        do throws(ServerStartError) {
+            server = try HTTPServer(
+                settings: ProxySettings(configuration, clientKeys: known), catalogue: catalogue,
+                adapters: AdapterSource(adapter: { adapters[$0] }, adapterForUnknownService: adapters.unknownServiceLookup),
+                operations: slot.operations, localHandler: slot, clock: clock, logger: logger
             )
         } catch {
-            await store.close()
-            throw error
+            await slot.backing?.store.close()
+            throw StartFailure(line: "BACKEND_HOST, BACKEND_PORT: \(error)", status: .failure)
         }
-    }
-
-    /// Opens the store with its key and brings its schema to this version's.
-    private static func openStore(_ configuration: ServerConfiguration) async throws(StartFailure) -> any Store {
-        let key: MasterKey
-        do throws(StoreError) {
-            key = try MasterKey.of(configuration)
-        } catch {
-            throw StartFailure(error, of: Variables.dataDirectory.name)
-        }
-        do throws(StoreError) {
-            let store = try await RotatorStore.openStore(configuration.storeURL, sealing: MasterKeyRing(key))
-            do throws(StoreError) {
-                try await store.migrate()
-            } catch {
-                await store.close()
-                throw error
-            }
-            return store
-        } catch {
-            throw StartFailure(error, of: configuration.storeVariable)
-        }
-    }
-
-    private static func operations(of store: any Store, _ administration: Administration) -> OperationsSource {
-        OperationsSource(
-            missing: {
-                switch store.health {
-                case .reachable: []
-                case .failing(let error): ["store: \(error.message)"]
+        if slot.backing != nil { server.catalogueLoaded() }
+        let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
+        return AssembledServer(
+            address: "http://\(host):\(server.port)",
+            work: {
+                if slot.backing == nil {
+                    switch await reach(configuration, catalogue: catalogue, clock: clock, log: log, slot: slot) {
+                    case .reached(let backing):
+                        await server.setClientKeys(backing.clientKeys)
+                        slot.fill(backing)
+                        server.catalogueLoaded()
+                        logger.notice("the store has been reached", metadata: ["variable": "\(configuration.storeVariable)"])
+                    case .failed(let failure): return failure
+                    case .cancelled: return nil
+                    }
                 }
+                guard let backing = slot.backing else { return nil }
+                await withTaskGroup { group in
+                    for job in backing.jobs(log) { group.addTask { await job() } }
+                }
+                return nil
             },
-            isStoreUp: { store.isReachable },
-            keyCounts: {
-                guard let services = try? administration.services() else { return [] }
-                return services.flatMap { service in
-                    ((try? administration.keyCounts(of: service.id)) ?? [:]).sorted { $0.key.rawValue < $1.key.rawValue }
-                        .map { (service: service.configuration.slug, state: $0.key.rawValue, count: $0.value) }
-                }
-            }
+            drain: { await server.shutDown(grace: $0) },
+            close: { await slot.backing?.store.close() }
         )
+    }
+
+    private enum Attempt {
+        case reached(Backing), failed(StartFailure), cancelled
+    }
+
+    /// Tries again and again, ever more slowly up to every two seconds.
+    private static func reach(
+        _ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog, slot: BackingSlot
+    ) async -> Attempt {
+        var pause = Duration.milliseconds(100)
+        while !Task.isCancelled {
+            try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
+            if Task.isCancelled { break }
+            do throws(StartFailure) {
+                return .reached(try await Backing.open(configuration, catalogue: catalogue, clock: clock, log: log))
+            } catch {
+                guard error.mayPass else { return .failed(error) }
+                slot.stayEmpty(because: error.line)
+                pause = min(pause * 2, .seconds(2))
+            }
+        }
+        return .cancelled
     }
 }
 
 extension ProxySettings {
     /// What the server is told of `configuration`.
-    init(_ configuration: ServerConfiguration, clientKeys: [ClientKey]) {
+    init(_ configuration: ServerConfiguration, clientKeys: [ClientKey]?) {
         self.init()
         host = configuration.listenHost
         port = configuration.listenPort

@@ -7,6 +7,7 @@ Everything is private to the test that made it (ports, data directories), so fil
 from __future__ import annotations
 
 import base64
+import collections
 import contextlib
 import ctypes
 import datetime
@@ -353,6 +354,10 @@ class Service:
         identity = self.keys[which].id if isinstance(which, int) else self.id_of(which)
         return self.server.admin.get(f"/admin/keys/{identity}")
 
+    def through(self, server: "Rotator") -> "Service":
+        """The same service as another replica serves it."""
+        return Service(server, self.made, self.keys)
+
     def chat(self, model: str = "gpt-4o", headers: dict[str, str] | None = None, text: str = "hi", timeout: float = 30, **more: Any) -> httpx.Response:
         """One unary OpenAI chat call."""
         body = {"model": model, "messages": [{"role": "user", "content": text}]} | more
@@ -549,6 +554,152 @@ class Rotator:
             self.process.kill()
         self.http.close()
         self.wait_exit()
+
+
+# --- Replicas ---------------------------------------------------------------------------------------------------------
+
+
+class Replicas(list[Rotator]):
+    """N servers over the same stores, each with a data directory of its own."""
+
+    def __init__(self, directory: pathlib.Path, count: int, wait: bool = True, **environment: str | None):
+        super().__init__()
+        try:
+            # All at once, as an orchestrator starts them.
+            for number in range(count):
+                self.append(Rotator(directory / f"replica{number}", wait=False, **environment))
+            if wait:
+                for one in self:
+                    one.ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def service(self, fake: FakeProvider | str, keys: int | list[str] = 3, kind: str = "GENERIC", **more: Any) -> Service:
+        """A service made through the first replica; returns when all have it with its keys."""
+        service = self[0].service(fake, keys, kind, **more)
+        for one in self:
+            assert eventually(lambda: len(self.keys(one, service)) == len(service.keys), 5), f"{one.url} has not heard of {service.slug}:\n{one.log[-3000:]}"
+        return service
+
+    @staticmethod
+    def keys(replica: Rotator, service: Service) -> dict[int, dict[str, Any]]:
+        """The key objects of a service as `replica` lists them, by number; none while it does not know the service."""
+        answer = replica.admin.call("GET", f"/admin/proxy-configs/{service.id}/keys", params={"limit": 1000})
+        return {item["key_id"]: item for item in answer.json()["items"]} if answer.status_code == 200 else {}
+
+    def load(self, service: Service, requests: int, concurrency: int = 64) -> "Load":
+        """`requests` calls as fast as they are answered, over `concurrency` connections spread over the replicas."""
+        return Load([one.port for one in self], service, requests, concurrency).run()
+
+    def stop(self) -> None:
+        for one in self:
+            one.signal(SIGTERM)
+        for one in self:
+            one.stop()
+
+    def kill(self) -> None:
+        for one in self:
+            one.kill()
+
+
+class Load:
+    """A closed loop over several servers: which key served how many, and what was not answered 200."""
+
+    def __init__(self, ports: list[int], service: Service, requests: int, concurrency: int):
+        self.ports, self.requests, self.concurrency = ports, requests, concurrency
+        self.text = request_text("GET", service.prefix + "/echo", [("X-Proxy-Key", PROXY_KEY)])
+        self.keys: collections.Counter[int] = collections.Counter()
+        self.answers: collections.Counter[int] = collections.Counter()
+        self.wrong: list[RawResponse] = []
+        #: Requests that a server has left unanswered by its end; their clients go on with the next server.
+        self.unanswered = 0
+        self._left, self._lock = iter(range(requests)), threading.Lock()
+        self._workers = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(concurrency)]
+
+    def start(self) -> "Load":
+        for one in self._workers:
+            one.start()
+        return self
+
+    def join(self) -> "Load":
+        for one in self._workers:
+            one.join()
+        return self
+
+    def run(self) -> "Load":
+        return self.start().join()
+
+    def _work(self, number: int) -> None:
+        turn, raw = number, None
+        while True:
+            with self._lock:
+                if next(self._left, None) is None:
+                    break
+            try:
+                port = self.ports[turn % len(self.ports)]
+                raw = raw or Raw(port, timeout=30)
+                answer = raw.send(self.text).response()
+            except (OSError, EOFError) as error:
+                if isinstance(error, ConnectionRefusedError):
+                    time.sleep(0.01)
+                with self._lock:
+                    self.unanswered += not isinstance(error, ConnectionRefusedError)
+                turn, raw = turn + 1, None
+                continue
+            with self._lock:
+                self.answers[port] += 1
+                self.keys[int(answer.get("x-rotator-key-id") or 0)] += 1
+                if answer.status != 200:
+                    self.wrong.append(answer)
+        if raw:
+            raw.close()
+
+
+class SteadyLoad:
+    """A fixed number of requests a second over several servers, each at its time, while the block runs."""
+
+    def __init__(self, ports: list[int], service: Service, each_second: int = 50, workers: int = 10):
+        self.text = request_text("GET", service.prefix + "/echo", [("X-Proxy-Key", PROXY_KEY)])
+        self.ports, self.pause = ports, workers / each_second
+        self.seconds: list[float] = []
+        self.wrong: list[str] = []
+        self._over = threading.Event()
+        self._workers = [threading.Thread(target=self._work, args=(number, workers), daemon=True) for number in range(workers)]
+
+    def __enter__(self) -> "SteadyLoad":
+        for one in self._workers:
+            one.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._over.set()
+        for one in self._workers:
+            one.join()
+
+    @property
+    def slowest(self) -> float:
+        return max(self.seconds, default=0)
+
+    def share_over(self, seconds: float) -> float:
+        return sum(one > seconds for one in self.seconds) / max(1, len(self.seconds))
+
+    def _work(self, number: int, workers: int) -> None:
+        due, raw = time.monotonic() + self.pause * number / workers, None
+        while not self._over.wait(max(0, due - time.monotonic())):
+            began = time.monotonic()
+            try:
+                raw = raw or Raw(self.ports[number % len(self.ports)], timeout=30)
+                answer = raw.send(self.text).response()
+                if answer.status != 200:
+                    self.wrong.append(f"{answer.status} {answer.body[:200]!r}")
+            except (OSError, EOFError) as error:
+                self.wrong.append(f"{type(error).__name__} on port {self.ports[number % len(self.ports)]}")
+                raw = None
+            self.seconds.append(time.monotonic() - began)
+            due += self.pause
+        if raw:
+            raw.close()
 
 
 def run_server(directory: pathlib.Path, *arguments: str, timeout: float = 20, **environment: str | None) -> subprocess.CompletedProcess[str]:

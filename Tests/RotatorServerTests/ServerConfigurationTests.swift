@@ -65,13 +65,45 @@ func text(_ secret: Secret?) -> String? {
         ("BACKEND_HOST", "localhost"), ("WORKER_THREADS", "1"), ("WORKER_THREADS", "1024"), ("GLOBAL_PROXY_KEYS", "a"), ("GLOBAL_PROXY_KEYS", "a, b:c ,"),
         ("ADMIN_USERNAME", "Jörg"), ("ADMIN_PASSWORD", "pass word"), ("JWT_SECRET", "x"), ("ENCRYPTION_KEY", String(repeating: "aB", count: 32)),
         ("DATA_DIR", "/var/lib/rotator"), ("DATABASE_URL", "sqlite:data/r.db"), ("DATABASE_URL", "sqlite::memory:"), ("DATABASE_PATH", "r.db"),
-        ("DB_TYPE", "SQLite"), ("PROXY_PUBLIC_BASE_URL", "https://llm.example.com/"), ("PROXY_TIMEOUT", "0.5"), ("PROXY_CONNECT_TIMEOUT", "1"),
+        ("DB_TYPE", "SQLite"), ("DB_TYPE", "postgresql"), ("DB_HOST", "/run/postgresql"), ("DB_PORT", "6432"), ("DB_PASSWORD", "pass word"), ("REDIS_URL", "redis://:p@h:6380/1"),
+        ("REDIS_URL", "unix:/run/redis.sock"), ("REDIS_HOST", "cache"), ("REDIS_PORT", "7000"), ("REDIS_DB", "15"), ("PROXY_PUBLIC_BASE_URL", "https://llm.example.com/"), ("PROXY_TIMEOUT", "0.5"), ("PROXY_CONNECT_TIMEOUT", "1"),
         ("PROXY_FIRST_BYTE_TIMEOUT", "86400"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.001"), ("PROXY_MAX_ATTEMPTS", "1"), ("MAX_BODY_BYTES", "1"),
         ("HTTP_PROXY", "proxy:3128"), ("https_proxy", "http://u:p@proxy:3128/"), ("ALL_PROXY", "socks5://127.0.0.1:1080"), ("NO_PROXY", "*"),
         ("METRICS_TOKEN", "t"), ("LOG_LEVEL", "TRACE"), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "json"), ("SHUTDOWN_GRACE_SECONDS", "0"),
     ])
     func `a good value is taken`(_ name: String, _ value: String) {
-        #expect(problems([name: value]) == [])
+        // A key goes with stores that several servers may share.
+        #expect(problems([name: value].merging(["ENCRYPTION_KEY": String(repeating: "ab", count: 32)]) { given, _ in given }) == [])
+    }
+
+    @Test(arguments: [["DATABASE_URL": "postgres://h/db"], ["DATABASE_URL": "redis://h"], ["DB_TYPE": "postgres", "DB_HOST": "h"]])
+    func `a store that can be shared wants an encryption key`(_ variables: [String: String]) {
+        let lines = problems(variables)
+        #expect(lines.count == 1)
+        #expect(lines.first?.hasPrefix("ENCRYPTION_KEY: it is required") == true)
+        #expect(problems(["REDIS_URL": "redis://h"]) == [], "beside the embedded store it may be generated")
+    }
+
+    @Test func `databases can be named in parts`() throws {
+        let key = ["ENCRYPTION_KEY": String(repeating: "ab", count: 32)]
+        let parts = ["DB_TYPE": "postgres", "DB_HOST": "h", "DB_PORT": "6432", "DB_USER": "u", "DB_PASSWORD": "hunter2", "DB_NAME": "d", "DATABASE_PATH": "x.db"]
+        let postgres = try configuration(parts.merging(key) { one, _ in one })
+        #expect(postgres.storeURL.place == .postgreSQL(PostgreSQLLocation(host: "h", port: 6432, user: "u", password: "hunter2", database: "d")))
+        #expect(postgres.storeVariable == "DB_TYPE" && postgres.notices.count == 1)
+        #expect(postgres.secrets.compactMap(text).contains("hunter2"))
+        let redis = try configuration(["REDIS_HOST": "cache", "REDIS_PASSWORD": "hunter3", "REDIS_DB": "2"])
+        #expect(redis.sharedState == RedisLocation(.tcp(host: "cache", port: 6379), password: "hunter3", database: 2))
+        #expect(redis.secrets.compactMap(text).contains("hunter3"))
+        let both = try configuration(["REDIS_HOST": "cache", "REDIS_URL": "unix:/run/r.sock"])
+        #expect(both.sharedState == RedisLocation(.unix(path: "/run/r.sock")) && both.notices.count == 1)
+        let whole = try configuration(["DATABASE_URL": "redis://h", "REDIS_URL": "redis://other"].merging(key) { one, _ in one })
+        #expect(whole.notices.count == 1)
+    }
+
+    @Test(arguments: ["postgres://u:hunter%322@h/d", "postgres://h/d?user=u&password=hunter22", "redis://me:hunter22@h/0"])
+    func `a store's password is among the secrets`(_ url: String) throws {
+        let configuration = try configuration(["DATABASE_URL": url, "ENCRYPTION_KEY": String(repeating: "ab", count: 32)])
+        #expect(configuration.secrets.compactMap(text).contains("hunter22"))
     }
 
     @Test(arguments: [
@@ -80,9 +112,9 @@ func text(_ secret: Secret?) -> String? {
         ("WORKER_THREADS", "99999999999999999999"), ("GLOBAL_PROXY_KEYS", ","), ("GLOBAL_PROXY_KEYS", "name:"), ("GLOBAL_PROXY_KEYS", "a b"),
         ("GLOBAL_PROXY_KEYS", "ключ"), ("GLOBAL_PROXY_KEYS", String(repeating: "k", count: 8_193)), ("GLOBAL_PROXY_KEYS", "a:k1,b:k1"), ("GLOBAL_PROXY_KEYS", "a:k1,a:k2"),
         ("ADMIN_USERNAME", "a\nb"), ("ADMIN_PASSWORD", "a\u{7}b"), ("JWT_SECRET", "a\nb"), ("ENCRYPTION_KEY", "secret"), ("ENCRYPTION_KEY", "c2hvcnQ="),
-        ("ENCRYPTION_KEY", String(repeating: "ab", count: 31)), ("DATABASE_URL", "postgres://u:p@h/db"), ("DATABASE_URL", "redis://h"), ("DATABASE_URL", "mysql://h"),
-        ("DATABASE_URL", "sqlite"), ("DATABASE_URL", "sqlite:"), ("DATABASE_URL", "sqlite://data.db"), ("DB_TYPE", "postgres"), ("DB_TYPE", "mysql"),
-        ("REDIS_URL", "redis://h:6379/0"), ("REDIS_HOST", "h"), ("PROXY_PUBLIC_BASE_URL", "localhost:8000"), ("PROXY_PUBLIC_BASE_URL", "ftp://h"),
+        ("ENCRYPTION_KEY", String(repeating: "ab", count: 31)), ("DATABASE_URL", "postgres://u:p@h/d b"), ("DATABASE_URL", "rediss://h"), ("DATABASE_URL", "mysql://h"),
+        ("DATABASE_URL", "sqlite"), ("DATABASE_URL", "sqlite:"), ("DATABASE_URL", "sqlite://data.db"), ("DB_TYPE", "mysql"), ("DB_PORT", "0"),
+        ("REDIS_URL", "h:6379"), ("REDIS_URL", "rediss://h"), ("REDIS_PORT", "65536"), ("REDIS_DB", "-1"), ("PROXY_PUBLIC_BASE_URL", "localhost:8000"), ("PROXY_PUBLIC_BASE_URL", "ftp://h"),
         ("PROXY_PUBLIC_BASE_URL", "http://"), ("PROXY_TIMEOUT", "0"), ("PROXY_TIMEOUT", "1e3"), ("PROXY_TIMEOUT", "10s"), ("PROXY_TIMEOUT", "1."), ("PROXY_TIMEOUT", ".5"),
         ("PROXY_CONNECT_TIMEOUT", "-1"), ("PROXY_FIRST_BYTE_TIMEOUT", "86400.001"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.0001"), ("PROXY_MAX_ATTEMPTS", "0"),
         ("MAX_BODY_BYTES", "64M"), ("MAX_BODY_BYTES", "0"), ("HTTP_PROXY", "ftp://proxy"), ("HTTPS_PROXY", "http://"), ("ALL_PROXY", "socks9://h"),
@@ -123,7 +155,7 @@ func text(_ secret: Secret?) -> String? {
     }
 
     @Test(arguments: [
-        ("DATABASE_URL", "postgres://user:canary@host/db"), ("DATABASE_URL", "postgres://user:can/ary@x@host/db"), ("REDIS_URL", "redis://:canary@host"),
+        ("DATABASE_URL", "postgres://user:canary@host/d b"), ("DATABASE_URL", "mysql://user:can/ary@x@host/db"), ("REDIS_URL", "rediss://:canary@host"),
         ("HTTP_PROXY", "ftp://user:canary@host"), ("HTTPS_PROXY", "user:canary@"), ("PROXY_PUBLIC_BASE_URL", "http://user:canary@host"),
     ])
     func `a refused URL is shown without its credentials`(_ name: String, _ url: String) {

@@ -3,6 +3,7 @@
 import Foundation
 import RotatorCore
 import RotatorTestKit
+import Synchronization
 import Testing
 
 @testable import RotatorStore
@@ -50,7 +51,7 @@ import Testing
         let store = try await opened(server)
         let owner = try await store.insertService(service)
         var last: Int64 = -1
-        for _ in 0..<20 { last = try await store.leaseTickets(65_536, of: owner.id).first + 65_535 }
+        for _ in 0..<20 { last = try await store.leaseTickets(256, of: owner.id).first + 255 }
         try await server.stop()
         try await server.restart()
         try await eventually { store.isReachable }
@@ -126,9 +127,9 @@ import Testing
         let store = try await opened(server)
         let owner = try await store.insertService(service)
         // What a replica that has stopped in mid-transaction leaves: an open transaction that holds the row of the epochs.
-        let other = try await LoneSession(server)
+        let other = try await PostgreSQLServerSessionsForTests(server)
         let held = Task { await other.holdEpoch() }
-        try await eventually { await other.isHolding }
+        try await eventually { other.isHolding }
         let duration = try await clock.measure {
             try await eventually(within: .seconds(20)) {
                 try await store.updateService(owner)
@@ -168,10 +169,10 @@ import Testing
 }
 
 /// A session by itself, as a replica has it.
-private final class LoneSession: Sendable {
+private final class PostgreSQLServerSessionsForTests: Sendable {
     private let loop: StoreLoop
     private let session: PostgreSQLSession
-    private let holding = Flag()
+    private let holding = Atomic(false)
 
     init(_ server: PostgreSQLServer) async throws {
         loop = try StoreLoop.start()
@@ -180,14 +181,14 @@ private final class LoneSession: Sendable {
             loop: loop, connector: try await PostgreSQLConnector(to: location), condition: PostgreSQLCondition(), sealer: Sealer(.generate()), storeID: "test")
     }
 
-    var isHolding: Bool { get async { holding.isSet } }
+    var isHolding: Bool { holding.load(ordering: .acquiring) }
 
     /// Opens a transaction, takes the row of the epochs and does nothing for as long as the server bears it.
     func holdEpoch() async {
-        _ = await code { [session, holding, loop] in
+        _ = await code { [self] in
             try await session.transaction(within: .seconds(60)) { session throws(PostgreSQLError) in
                 _ = try await session.nextStandingEpoch()
-                holding.set()
+                self.holding.store(true, ordering: .releasing)
                 await loop.sleep(until: .now + .seconds(12))
             }
         }

@@ -28,4 +28,28 @@ import Testing
         let key = MasterKeyRing.generate()
         try await promise.check(StorePlace(isDurable: true) { try await openStore(place, sealing: key) })
     }
+
+    @Test(arguments: StoreConformance.promises)
+    func `Redis keeps`(_ promise: StoreConformance.Promise) async throws {
+        let place = StoreURL(.redis(try await RedisServer.shared.newPlace()))
+        let key = MasterKeyRing.generate()
+        try await promise.check(StorePlace(isDurable: true) { try await openStore(place, sealing: key) })
+    }
+
+    @Test(arguments: StoreConformance.promises)
+    func `SQLite with Redis beside it keeps`(_ promise: StoreConformance.Promise) async throws {
+        let directory = try TemporaryDirectory()
+        let url = try StoreURL("sqlite:\(directory.path)/data/rotator.db")
+        let shared = try await RedisServer.shared.newPlace()
+        let key = MasterKeyRing.generate()
+        try await promise.check(StorePlace(isDurable: true, isShareable: false) { try await openStore(url, sharing: shared, sealing: key) })
+    }
+
+    @Test(arguments: StoreConformance.promises)
+    func `PostgreSQL with Redis beside it keeps`(_ promise: StoreConformance.Promise) async throws {
+        let url = try await PostgreSQLServer.shared.newPlace()
+        let shared = try await RedisServer.shared.newPlace()
+        let key = MasterKeyRing.generate()
+        try await promise.check(StorePlace(isDurable: true) { try await openStore(url, sharing: shared, sealing: key) })
+    }
 }

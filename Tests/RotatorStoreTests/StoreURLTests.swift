@@ -45,6 +45,6 @@ import Testing
         var dumped = ""
         dump(url, to: &dumped)
         for shown in ["\(url)", String(reflecting: url), "\(url.place)", dumped] { #expect(!shown.contains("hunter2"), "\(shown)") }
-        #expect(url.description.contains("h") && !url.description.isEmpty)
+        #expect(url.description.hasPrefix("postgres") || url.description.hasPrefix("redis://h") || url.description == "unix:/run/r.sock")
     }
 }

@@ -382,6 +382,13 @@ extension StoreConformance {
                 try await store.setSetting("token", to: octets)
                 try expect(try await store.setting("token"), equals: octets, "a setting")
                 try expect(try await store.setting("other"), equals: [], "an empty setting")
+                try expect(try await store.insertSetting("token", [9]), equals: octets, "a setting that is there already stays")
+                let tries = try await withThrowingTaskGroup(of: [UInt8].self) { group in
+                    for number in UInt8(0)..<16 { group.addTask { try await store.insertSetting("race", [number]) } }
+                    return try await group.reduce(into: Set()) { $0.insert($1) }
+                }
+                try expect(tries.count, equals: 1, "values that callers are told who set one at once")
+                try expect(try await store.setting("race"), equals: tries.first, "the value that is kept")
             }
             if place.isDurable {
                 try await place.withStore { store in try expect(try await store.setting("token"), equals: octets, "a setting after a restart") }

@@ -45,11 +45,14 @@ public enum StoreConformance {
 public struct StorePlace: Sendable {
     /// Whether ``open()`` after a close shows what was written before.
     public let isDurable: Bool
+    /// Whether two stores may be open there at once.
+    public let isShareable: Bool
     private let opening: @Sendable () async throws -> any Store
 
     /// An empty place for a store; `open` is called again after a close where the store is durable.
-    public init(isDurable: Bool, open: @escaping @Sendable () async throws -> any Store) {
+    public init(isDurable: Bool, isShareable: Bool = true, open: @escaping @Sendable () async throws -> any Store) {
         self.isDurable = isDurable
+        self.isShareable = isShareable
         self.opening = open
     }
 

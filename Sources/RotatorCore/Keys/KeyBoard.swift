@@ -10,20 +10,31 @@ internal import Synchronization
     /// Asked for once: the strategy's own answer costs a copy of its box.
     let observesInFlight: Bool
     private let isRoundRobin: Bool
+    // Nil where every replica orders by itself: rotations for single models, and strategies that do not follow turns.
+    private let desk: TicketDesk?
     // Guarded by the family's lock: the answer to "when is the first back", and the change for which it was worked out.
     nonisolated(unsafe) var firstReturn: (change: Int, until: Moment?) = (-1, nil)
 
-    init(capacity: Int, cursor: RotationCursor, strategy: any RotationStrategy) {
+    init(capacity: Int, cursor: RotationCursor, strategy: any RotationStrategy, desk: TicketDesk? = nil) {
         fit = PositionSet(capacity: capacity)
         self.cursor = cursor
         self.strategy = strategy
         observesInFlight = strategy.observesInFlight
         isRoundRobin = strategy is RoundRobin
+        self.desk = strategy.followsTurns ? desk : nil
     }
 
     /// The strategy's choice; the default one is asked without a detour through its box.
     func next(among candidates: borrowing Candidates) -> Int? {
         isRoundRobin ? RoundRobin().next(among: candidates) : strategy.next(among: candidates)
+    }
+
+    /// Whether each choice takes one of the cursor's turns.
+    var takesTurns: Bool { desk != nil }
+
+    /// Makes sure that there is a turn to be taken, where the rotation is shared.
+    func beginStretchIfNeeded() {
+        if let desk, cursor.isAtEnd { desk.beginStretch(of: cursor, among: fit) }
     }
 
     /// Makes `entry` a candidate, or no longer one. Under the family's lock.
@@ -66,13 +77,13 @@ internal import Synchronization
     private(set) nonisolated(unsafe) var rejectedCount = 0
 
     /// A board for `members`, in the order of their ids, on which no key is fit yet.
-    init(members: ContiguousArray<KeyEntry>, cursor: RotationCursor, strategy: any RotationStrategy) {
+    init(members: ContiguousArray<KeyEntry>, cursor: RotationCursor, desk: TicketDesk, strategy: any RotationStrategy) {
         let capacity = (members.lazy.map(\.position).max() ?? -1) + 1
         var entries = ContiguousArray<KeyEntry?>(repeating: nil, count: capacity)
         for member in members { entries[member.position] = member }
         self.entries = entries
         self.members = members
-        rotation = KeyRotation(capacity: capacity, cursor: cursor, strategy: strategy)
+        rotation = KeyRotation(capacity: capacity, cursor: cursor, strategy: strategy, desk: desk)
         unsafe modelHashes = .allocate(capacity: Self.modelsMax)
         unsafe modelRotations = .allocate(capacity: Self.modelsMax)
         for slot in 0..<Self.modelsMax {

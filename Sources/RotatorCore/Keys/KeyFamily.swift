@@ -22,6 +22,7 @@ final class KeyFamily: Sendable {
     static let returnsMax = 256
 
     let cursor = RotationCursor()
+    let desk = TicketDesk()
     /// Whether something has not been handed out for writing down.
     let hasUnrecorded = Atomic<Bool>(false)
     /// Whether a standing is among it: other replicas wait for that, and not for mere counts.

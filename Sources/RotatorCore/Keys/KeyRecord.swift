@@ -133,7 +133,8 @@ public struct StandingRecord: Sendable, Hashable {
     public var circuitUntil: Moment?
     /// When this was decided, for telling the later of two records of one key; grows with every decision, whatever the clocks of replicas say.
     public var decidedAt: Moment = .distantPast
-    /// How often an administrator has cleared the key: what was decided before the last time no longer counts.
+    /// How often the key was cleared, by an administrator or by working although it was invalid: what was decided before the last time no longer
+    /// counts.
     public var resetCount: Int64 = 0
 
     /// A key that nothing is known of.

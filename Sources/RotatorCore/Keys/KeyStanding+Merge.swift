@@ -2,9 +2,9 @@
 
 /// How the accounts of several replicas become one.
 ///
-/// The rules give the same result in whatever order accounts arrive, and however often, so replicas that have heard of each other's decisions
-/// agree. Of two accounts between which an administrator cleared the key, the later counts alone. Else each rest lasts until the later of its ends, and
-/// everything that is counted in a row is taken from the account that was decided later. Circuits are each replica's own.
+/// The rules give the same result in whatever order accounts arrive, and however often (a join of a lattice), so replicas that have heard of each
+/// other's decisions agree. Of two accounts between which the key was cleared, the later counts alone. Else `invalid` stays, each rest lasts until the
+/// later of its ends, and what is counted in a row is taken from the account that was decided later. Circuits are each replica's own.
 extension KeyStanding {
     /// Takes in another account of the same key.
     ///
@@ -12,63 +12,73 @@ extension KeyStanding {
     mutating func merge(_ record: StandingRecord, at now: Moment) -> (hasChanged: Bool, knewMore: Bool) {
         let before = self.record
         if record.resetCount > resetCount {
-            reset(to: record, at: max(now, record.decidedAt))
-            adopt(record, isNewer: true, at: now)
+            reset(to: record, at: record.decidedAt)
+            models.removeAll { $0.slot == nil }
+            adopt(record, order: .later, at: now)
         } else if record.resetCount == resetCount {
-            adopt(record, isNewer: record.decidedAt > decidedAt, at: now)
+            adopt(record, order: record.decidedAt == decidedAt ? .same : record.decidedAt > decidedAt ? .later : .earlier, at: now)
+            decidedAt = max(decidedAt, record.decidedAt)
         }
-        decidedAt = max(decidedAt, record.decidedAt)
         let after = self.record
         return (after != before, !after.saysTheSame(as: record, at: now) || after.decidedAt != record.decidedAt || after.resetCount != record.resetCount)
     }
 
-    private mutating func adopt(_ record: StandingRecord, isNewer: Bool, at now: Moment) {
-        if isNewer {
-            rateLimit.adopt(level: record.rateLimitLevel, decidedAt: record.decidedAt)
-            exhaustion.adopt(level: record.exhaustionLevel, decidedAt: record.decidedAt)
-            rejection.adopt(level: record.rejections, decidedAt: record.decidedAt)
-            forbidden.adopt(level: record.forbiddenLevel, decidedAt: record.decidedAt)
-        }
-        switch (state, record.state) {
-        case (.invalid, .invalid):
-            break
-        case (_, .invalid):
-            if isNewer { set(.invalid, until: nil, reason: record.reason) }
-        case (.invalid, _):
-            // Somebody has seen it work since: a rest that runs is all that is left.
-            if isNewer { set(record.state, until: record.until, reason: record.reason) }
-        case (.active, _), (.cooling, _), (.exhausted, _):
-            if record.state != .active, let end = record.until, end > (until ?? .distantPast) { set(record.state, until: end, reason: record.reason) }
-        }
-        timePassed(at: now)
-        for rest in record.models { adopt(rest, decidedAt: record.decidedAt, isNewer: isNewer) }
-        if isNewer {
-            // A model that the later account does not name is at the beginning of its rests again.
-            for index in models.indices where !record.models.contains(where: { $0.model == models[index].model }) {
-                models[index].cooldown.adopt(level: 0, decidedAt: record.decidedAt)
+    /// When another account was decided, beside this one.
+    private enum Order {
+        case earlier, same, later
+
+        /// The number in a row that counts.
+        func choice(_ own: Int, _ other: Int) -> Int {
+            switch self {
+            case .earlier: own
+            case .same: max(own, other)
+            case .later: other
             }
         }
     }
 
-    private mutating func adopt(_ rest: StandingRecord.ModelRest, decidedAt: Moment, isNewer: Bool) {
-        guard let index = models.firstIndex(where: { $0.model == rest.model }) else {
-            if models.count >= Self.modelsMax { models.removeAll { $0.slot == nil } }
-            models.append(ModelStanding(rest, decidedAt: decidedAt))
-            return
+    private mutating func adopt(_ record: StandingRecord, order: Order, at now: Moment) {
+        let moment = record.decidedAt
+        rateLimit.adopt(level: order.choice(rateLimit.level, record.rateLimitLevel), decidedAt: moment)
+        exhaustion.adopt(level: order.choice(exhaustion.level, record.exhaustionLevel), decidedAt: moment)
+        rejection.adopt(level: order.choice(rejection.level, record.rejections), decidedAt: moment)
+        forbidden.adopt(level: order.choice(forbidden.level, record.forbiddenLevel), decidedAt: moment)
+        if record.outlasts(self.record) { set(record.state, until: record.until, reason: record.reason) }
+        timePassed(at: now)
+
+        for index in models.indices {
+            let level = record.models.first { $0.model == models[index].model }?.level ?? 0
+            models[index].cooldown.adopt(level: order.choice(models[index].cooldown.level, level), decidedAt: moment)
         }
-        if isNewer {
-            let backoff = ModelStanding.backoff(of: rest.reason)
-            if models[index].cooldown.backoff != backoff { models[index].cooldown = Cooldown(backoff) }
-            models[index].cooldown.adopt(level: rest.level, decidedAt: decidedAt)
-        }
-        if rest.until > models[index].until {
-            models[index].until = rest.until
-            models[index].reason = rest.reason
+        for rest in record.models {
+            guard let index = models.firstIndex(where: { $0.model == rest.model }) else {
+                if models.count >= Self.modelsMax { models.removeAll { $0.slot == nil } }
+                var standing = ModelStanding(rest, decidedAt: moment)
+                standing.cooldown.adopt(level: order.choice(0, rest.level), decidedAt: moment)
+                models.append(standing)
+                continue
+            }
+            if (rest.until, rest.reason) > (models[index].until, models[index].reason) {
+                models[index].until = rest.until
+                models[index].reason = rest.reason
+            }
         }
     }
 }
 
 extension StandingRecord {
+    /// Whether the whole key rests longer by this account than by `other`; between two that end at once the words decide, so that everybody decides alike.
+    func outlasts(_ other: StandingRecord) -> Bool {
+        func rank(_ record: StandingRecord) -> (Moment, String, String) {
+            switch record.state {
+            case .active: (.distantPast, "", "")
+            case .cooling, .exhausted: (record.until ?? .distantPast, record.state.rawValue, record.reason)
+            case .invalid: (.distantFuture, record.state.rawValue, record.reason)
+            }
+        }
+        return rank(self) > rank(other)
+    }
+
     /// Whether `other` decides the same about the key at `now`, circuits and the times of the decisions aside.
     func saysTheSame(as other: StandingRecord, at now: Moment) -> Bool {
         func essence(_ record: StandingRecord) -> StandingRecord {

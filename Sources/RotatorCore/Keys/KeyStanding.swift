@@ -237,7 +237,11 @@ struct KeyStanding: Sendable {
     static func memoryBit(of model: String) -> UInt64 { 1 << (UInt64(bitPattern: Int64(model.hashValue)) % 63) }
 
     private mutating func succeeded(model: String?, grantedAt: Moment) {
-        if state == .invalid, !rejection.isOldNews(grantedAt: grantedAt) { end() }
+        if state == .invalid, !rejection.isOldNews(grantedAt: grantedAt) {
+            end()
+            // As if an administrator had cleared it: no other account from before may bring it back.
+            resetCount += 1
+        }
         // Even an attempt that began before the last rejection shows that the key is one: rather too late invalid than wrongly.
         rejection.forget()
         rateLimit.succeeded(grantedAt: grantedAt)

@@ -271,7 +271,7 @@ public final class RotatingKeyPool: KeyPool {
         continuing predecessor: KeyBoard?, in family: KeyFamily, state: inout KeyFamily.State, at now: Moment
     ) -> KeyBoard {
         for entry in newcomers { family.refresh(entry, in: &state, at: now) }
-        let board = KeyBoard(members: members, cursor: family.cursor, strategy: strategy)
+        let board = KeyBoard(members: members, cursor: family.cursor, desk: family.desk, strategy: strategy)
         family.enter(board, continuing: predecessor, in: &state)
         return board
     }

@@ -44,11 +44,11 @@ public struct TicketLease: Sendable, Hashable {
     public var first: Int64
     /// How many.
     public var count: Int
-    /// Where the shared state stood when they were leased.
-    public var epoch: ReplicaEpoch
+    /// Where the shared state stood when they were leased; nil where the tickets' place does not know.
+    public var epoch: ReplicaEpoch?
 
     /// Consecutive tickets.
-    public init(first: Int64, count: Int, epoch: ReplicaEpoch) {
+    public init(first: Int64, count: Int, epoch: ReplicaEpoch?) {
         self.first = first
         self.count = count
         self.epoch = epoch

@@ -52,6 +52,17 @@ public protocol SettingStore: Sendable {
     func setting(_ name: String) async throws(StoreError) -> [UInt8]?
     /// Sets or replaces the value under `name`.
     func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError)
+    /// Sets the value under `name` unless there is one, and returns the one that is there then: of several who try at once, all get the first one's.
+    func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8]
+}
+
+extension SettingStore {
+    /// For stores that serve one caller at a time.
+    public func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8] {
+        if let present = try await setting(name) { return present }
+        try await setSetting(name, to: value)
+        return value
+    }
 }
 
 /// Who changed what, when.

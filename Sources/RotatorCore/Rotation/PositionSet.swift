@@ -19,6 +19,9 @@ internal import Synchronization
     private let end: Int
     // Made in `init`, freed in `deinit`; the words are atomic.
     private nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
+    // How many members each run of 64 words of level 0 has, and after them how many there are in all.
+    private nonisolated(unsafe) let counts: UnsafeMutablePointer<Atomic<Int>>
+    private let runCount: Int
 
     /// An empty set for the numbers 0 ..< capacity; at most 2^30 of them.
     init(capacity: Int) {
@@ -37,11 +40,46 @@ internal import Synchronization
         end = start4 + wordCount(count3)
         unsafe words = .allocate(capacity: end)
         for index in 0..<end { unsafe (words + index).initialize(to: Atomic(0)) }
+        runCount = count1
+        unsafe counts = .allocate(capacity: runCount + 1)
+        for index in 0...runCount { unsafe (counts + index).initialize(to: Atomic(0)) }
     }
 
     deinit {
         unsafe words.deinitialize(count: end)
         unsafe words.deallocate()
+        unsafe counts.deinitialize(count: runCount + 1)
+        unsafe counts.deallocate()
+    }
+
+    /// How many numbers are in the set.
+    var count: Int { unsafe counts[runCount].load(ordering: .relaxed) }
+
+    /// The number at `rank` in ascending order, counted from 0; nil when there are not so many. Looks at one count for each 4,096 numbers and at
+    /// 64 words at most.
+    func select(_ rank: Int) -> Int? {
+        var left = rank
+        guard left >= 0 else { return nil }
+        for run in 0..<runCount {
+            let inRun = unsafe counts[run].load(ordering: .relaxed)
+            if left >= inRun {
+                left -= inRun
+                continue
+            }
+            for word in run << 6..<min((run + 1) << 6, start1) {
+                var bits = load(word)
+                let inWord = bits.nonzeroBitCount
+                if left >= inWord {
+                    left -= inWord
+                    continue
+                }
+                for _ in 0..<left { bits &= bits - 1 }
+                return word << 6 | bits.trailingZeroBitCount
+            }
+            // A number was removed while it was being looked for: whoever comes next will do.
+            return first(from: min(run + 1, runCount) << 12)
+        }
+        return nil
     }
 
     /// Whether no number is in the set.
@@ -70,6 +108,7 @@ internal import Synchronization
             if old != 0 { break }
             index >>= 6
         }
+        changeCounts(at: position, by: 1)
         return true
     }
 
@@ -84,7 +123,14 @@ internal import Synchronization
             if new != 0 { break }
             index >>= 6
         }
+        changeCounts(at: position, by: -1)
         return true
+    }
+
+    private func changeCounts(at position: Int, by difference: Int) {
+        for index in [position >> 12, runCount] {
+            unsafe counts[index].store(counts[index].load(ordering: .relaxed) + difference, ordering: .relaxed)
+        }
     }
 
     private func firstWithoutWrapping(from position: Int) -> Int? {

@@ -18,6 +18,10 @@ public protocol RotationStrategy: Sendable {
     /// Whether ``candidate(_:hasInFlight:)`` is wanted. It makes each grant and each settlement take the pool's lock. False by default.
     var observesInFlight: Bool { get }
 
+    /// Whether the order follows from the cursor's turns, so that replicas which share them keep one order. False by default: then each replica
+    /// orders by itself.
+    var followsTurns: Bool { get }
+
     /// The key at `position` may be chosen from now on. Does nothing by default.
     func candidateJoined(_ position: Int, weight: Int, inFlight: Int)
 
@@ -30,6 +34,7 @@ public protocol RotationStrategy: Sendable {
 
 extension RotationStrategy {
     public var observesInFlight: Bool { false }
+    public var followsTurns: Bool { false }
     public func candidateJoined(_ position: Int, weight: Int, inFlight: Int) {}
     public func candidateLeft(_ position: Int) {}
     public func candidate(_ position: Int, hasInFlight count: Int) {}
@@ -45,11 +50,17 @@ public struct Candidates: ~Copyable {
     /// Positions are 0 ..< positionCount.
     public var positionCount: Int { rotation.fit.capacity }
 
-    /// Where the last choice of a strategy that uses the cursor stands; -1 before the first. All threads share it.
-    public var cursor: Int { rotation.cursor.position }
+    /// Where the last choice of a strategy that uses the cursor stands; -1 before the first. All threads share it. Where replicas share a rotation
+    /// whose strategy ``RotationStrategy/followsTurns``, it may jump between two choices.
+    public var cursor: Int {
+        rotation.beginStretchIfNeeded()
+        return rotation.cursor.position
+    }
 
     /// Moves the cursor; false when another thread was faster, and the choice must be made again.
-    public func moveCursor(from old: Int, to new: Int) -> Bool { rotation.cursor.move(from: old, to: new) }
+    public func moveCursor(from old: Int, to new: Int) -> Bool {
+        rotation.cursor.move(from: old, to: new, takingTurn: rotation.takesTurns)
+    }
 
     /// Whether the key at `position` may be used now and has not been tried by this request.
     public func contains(_ position: Int) -> Bool { rotation.fit.contains(position) && !isTried(position) }

@@ -3,7 +3,7 @@
 /// Each key in its turn, in the order of positions.
 ///
 /// Exact without a lock: the cursor moves by compare-and-swap from one candidate to the next, so the grants of all threads together are one
-/// walk round the circle, and a key that is skipped hands its turn to nobody.
+/// walk round the circle, and a key that is skipped hands its turn to nobody. Replicas that share the rotation walk it in stretches.
 public struct RoundRobin: RotationStrategy {
     /// Each key in its turn.
     public init() {}
@@ -17,6 +17,8 @@ public struct RoundRobin: RotationStrategy {
     }
 
     public func copy() -> RoundRobin { self }
+
+    public var followsTurns: Bool { true }
 }
 
 extension RotationStrategy where Self == RoundRobin {

@@ -3,7 +3,7 @@
 internal import RotatorCore
 
 extension AdminAPI {
-    func listKeys(of service: ServiceID, _ query: AdminQuery) throws(AdminProblem) -> LocalResponse {
+    func listKeys(of service: ServiceID, _ query: AdminQuery) async throws(AdminProblem) -> LocalResponse {
         let limit = try query.limit()
         let after = KeyID(try query.after())
         var state: KeyState?
@@ -16,15 +16,15 @@ extension AdminAPI {
         let search = KeySearch(state: state, text: query["q"] ?? "")
         let keys: [KeyView]
         do {
-            keys = try administration.keys(of: service, after: after, limit: limit + 1, where: search.matches)
+            keys = try await administration.presentKeys(of: service, after: after, limit: limit + 1, where: search.matches)
         } catch {
             throw AdminProblem(error)
         }
         return .listing(keys, limit: limit, id: \.id.rawValue, write: KeyDocument.write)
     }
 
-    func showKey(_ id: KeyID) throws(AdminProblem) -> LocalResponse {
-        do { return show(try administration.key(id)) } catch { throw AdminProblem(error) }
+    func showKey(_ id: KeyID) async throws(AdminProblem) -> LocalResponse {
+        do { return show(try await administration.presentKey(id)) } catch { throw AdminProblem(error) }
     }
 
     func createKey(in service: ServiceID, _ request: LocalRequest, by user: String) async throws(AdminProblem) -> LocalResponse {
@@ -39,7 +39,7 @@ extension AdminAPI {
     }
 
     func patchKey(_ id: KeyID, _ request: LocalRequest, by user: String) async throws(AdminProblem) -> LocalResponse {
-        _ = try showKey(id)
+        do { _ = try administration.key(id) } catch { throw AdminProblem(error) }
         let change = try KeyDocument.change(from: request.body)
         do { return show(try await administration.changeKey(id, change, by: user)) } catch { throw AdminProblem(error) }
     }

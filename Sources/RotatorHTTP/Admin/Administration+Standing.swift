@@ -2,29 +2,27 @@
 
 internal import Logging
 internal import RotatorCore
-internal import Synchronization
 
 extension Administration {
-    /// Writes down what the pools learn, four times a second, until the task is cancelled; then once more.
+    /// Writes down what the pools learn, until the task is cancelled; then once more. Counts are written four times a second, standings that other
+    /// replicas wait for within 50 ms.
     ///
     /// While the store is away it tries again, ever more slowly up to every two seconds; nothing is lost, since pools keep one standing per key.
     public func runStandingWriter() async {
+        // How many short rounds go by before counts are written.
+        var roundsLeft = Self.countRounds
         var pause = Self.standingInterval
-        var isFailing = false
         while !Task.isCancelled {
             // Cancellation ends the pause early; the loop then ends by its own condition.
             try? await Task.sleep(for: pause)
             if Task.isCancelled { break }
+            roundsLeft -= 1
+            guard roundsLeft <= 0 || state.withLock({ $0.entries.values.contains { $0.pool.hasUnrecordedStanding } }) else { continue }
+            roundsLeft = Self.countRounds
             let isWritten = await flushStandings()
             await settleDoubt()
-            if isWritten {
-                if isFailing { logger.notice("standings are written down again") }
-                pause = Self.standingInterval
-            } else {
-                if !isFailing { logger.warning("standings cannot be written down; they are kept in memory and tried again") }
-                pause = min(pause * 2, .seconds(2))
-            }
-            isFailing = !isWritten
+            // That the store is away is told by whoever watches its health; here it only means more patience.
+            pause = isWritten ? Self.standingInterval : min(pause * 2, .seconds(2))
         }
         await flushStandings()
     }
@@ -36,7 +34,8 @@ extension Administration {
         try? await load()
     }
 
-    private static var standingInterval: Duration { .milliseconds(250) }
+    private static var standingInterval: Duration { .milliseconds(50) }
+    private static var countRounds: Int { 5 }
 
     /// Writes down, in one batch, what all pools have learned since the last time, and audit entries that had to wait.
     ///

@@ -2,7 +2,6 @@
 
 public import Logging
 public import RotatorCore
-internal import Synchronization
 
 /// The services and keys of one process: read from the store, changed store-first, published to the requests.
 ///
@@ -26,6 +25,16 @@ public final class Administration: Sendable {
         var auditBacklog: [AuditEntry] = []
         /// Entries that found no room in the backlog.
         var auditEntriesLost = 0
+        /// Up to where this replica has followed the others; nil until the store has been read.
+        var seen: ReplicaEpoch?
+        /// How each pool's tickets are leased. One task at a time for each.
+        var pacings: [ServiceID: TicketPacing] = [:]
+
+        /// This replica has followed the others up to there.
+        mutating func hasSeen(catalogue: Int64 = 0, standings: Int64 = 0) {
+            guard let present = seen else { return }
+            seen = ReplicaEpoch(catalogue: max(present.catalogue, catalogue), standings: max(present.standings, standings))
+        }
     }
 
     /// Where requests find the services.
@@ -34,8 +43,14 @@ public final class Administration: Sendable {
     let store: any UpstreamCatalog & KeyLedger & AuditLog
     let clock: @Sendable () -> Moment
     let logger: Logger
-    let state = Mutex(State())
-    let standingGate = SerialGate(waitingMax: 8)
+    let state = OutOfLineMutex(State())
+    let standingGate = SerialGate(waitingMax: 256)
+    /// What is shared with other replicas over the store; nil where the store is this process's alone.
+    let link: (any ReplicaLink)?
+    /// Pools that want tickets. Each stands in it once at most.
+    let ticketRequests = AsyncStream<(service: ServiceID, desk: TicketDesk)>.makeStream()
+    /// Something may have happened elsewhere.
+    let replicationWakes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let adapter: @Sendable (APIFormat) -> any Adapter
     private let changeGate = SerialGate(waitingMax: 256)
 
@@ -45,18 +60,21 @@ public final class Administration: Sendable {
     ///
     /// - Parameters:
     ///   - store: where services, keys, standing and audit entries are kept.
+    ///   - link: what is shared with other replicas over that store; nil where the store is this process's alone. With it, call ``runReplication()``.
     ///   - catalogue: where changes are published.
     ///   - adapter: the dialect of each format.
     ///   - clock: the present moment.
     ///   - logger: for one line per change and per store failure.
     public init(
         store: any UpstreamCatalog & KeyLedger & AuditLog,
+        link: (any ReplicaLink)? = nil,
         catalogue: Catalogue,
         adapter: @escaping @Sendable (APIFormat) -> any Adapter,
         clock: @escaping @Sendable () -> Moment,
         logger: Logger
     ) {
         self.store = store
+        self.link = link
         self.catalogue = catalogue
         self.adapter = adapter
         self.clock = clock
@@ -132,7 +150,12 @@ public final class Administration: Sendable {
     ) async throws(AdministrationError) -> Result {
         try await serially { () async throws(AdministrationError) in
             let mustRead = self.state.withLock { !$0.isLoaded || $0.isInDoubt }
-            if mustRead { try await self.reconcile() }
+            if mustRead {
+                try await self.reconcile()
+            } else {
+                // A change is made on what the others have made of it.
+                try await self.catchUpCatalogue()
+            }
             return try await body()
         }
     }
@@ -155,7 +178,7 @@ public final class Administration: Sendable {
                 throw notFound ?? .store(error)
             case .unavailable, .notWritable, .locked, .damaged, .wrongEncryptionKey, .misconfigured:
                 state.withLock { $0.isInDoubt = true }
-                logger.warning("the store refused a change", metadata: ["error": "\(error)"])
+                logger.info("the store refused a change", metadata: ["error": "\(error)"])
                 throw .store(error)
             }
         }
@@ -182,10 +205,15 @@ public final class Administration: Sendable {
     }
 
     func makePool(for record: ServiceRecord, keys: [KeyRecord]) -> RotatingKeyPool {
-        RotatingKeyPool(
+        let pool = RotatingKeyPool(
             service: record.id, kind: record.configuration.kind, strategy: record.configuration.rotationStrategy, keys: keys,
             seed: .random(in: .min ... .max), at: clock()
         )
+        if link != nil {
+            let requests = ticketRequests.continuation
+            pool.shareRotation { requests.yield((record.id, $0)) }
+        }
+        return pool
     }
 
     /// Writes down that a change was made. The change stands already: an entry that the store cannot take now is kept and tried again.
@@ -207,7 +235,7 @@ public final class Administration: Sendable {
         }
     }
 
-    private func serially<Result: Sendable>(
+    func serially<Result: Sendable>(
         _ body: @escaping @Sendable () async throws(AdministrationError) -> Result
     ) async throws(AdministrationError) -> Result {
         do { try await changeGate.enter() } catch { throw .busy }
@@ -220,11 +248,17 @@ public final class Administration: Sendable {
         return try outcome.get()
     }
 
-    /// Makes memory what the store is. Called inside the gate only.
-    private func reconcile() async throws(AdministrationError) {
+    /// Makes memory what the store is, for all services or for some. Called inside the gate only.
+    func reconcile(only wanted: Set<ServiceID>? = nil) async throws(AdministrationError) {
         var read: [(ServiceRecord, [KeyRecord])] = []
+        let epoch: ReplicaEpoch?
         do throws(StoreError) {
-            for record in try await store.services() { read.append((record, try await store.keys(of: record.id))) }
+            // Asked before anything is read: what changes meanwhile is news once more.
+            epoch = try await link?.epoch()
+            for record in try await store.services() {
+                let isWanted = wanted?.contains(record.id) ?? true
+                read.append((record, isWanted ? try await store.keys(of: record.id) : []))
+            }
         } catch {
             throw .store(error)
         }
@@ -232,6 +266,10 @@ public final class Administration: Sendable {
         let known = state.withLock(\.entries)
         var entries: [ServiceID: Entry] = [:]
         for (record, keys) in read {
+            if let wanted, !wanted.contains(record.id) {
+                entries[record.id] = known[record.id]
+                continue
+            }
             let pool = known[record.id].map { bring($0, to: record, keys: keys, at: now) } ?? makePool(for: record, keys: keys)
             entries[record.id] = Entry(record: record, pool: pool)
         }
@@ -239,7 +277,11 @@ public final class Administration: Sendable {
         state.withLock { state in
             state.entries = entries
             state.isLoaded = true
-            state.isInDoubt = false
+            state.pacings = state.pacings.filter { entries[$0.key] != nil }
+            if wanted == nil {
+                state.isInDoubt = false
+                state.seen = epoch
+            }
         }
         catalogue.publish { upstreams in
             upstreams = Dictionary(published.map { ($0.record.configuration.slug, $0) }, uniquingKeysWith: { first, _ in first })
@@ -255,6 +297,7 @@ public final class Administration: Sendable {
         if !gone.isEmpty { pool = pool.removing(gone) }
         let new = keys.filter { !had.contains($0.id) }
         if !new.isEmpty { pool = pool.adding(new, at: now) }
+        pool.merge(keys.reduce(into: [:]) { if $1.standing.decidedAt > .distantPast { $0[$1.id] = $1.standing } }, at: now)
         for key in keys where had.contains(key.id) {
             guard let view = pool.view(of: key.id, at: now) else { continue }
             if view.name != key.name || view.weight != key.weight || view.isActive != key.isActive {

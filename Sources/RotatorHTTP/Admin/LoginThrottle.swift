@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// Remembers failed logins per address: ten within a minute, and the address waits.
 final class LoginThrottle: Sendable {
@@ -11,7 +10,7 @@ final class LoginThrottle: Sendable {
     private static let addressesMax = 10_000
 
     /// The last failures of each address, oldest first, at most ten.
-    private let failures = Mutex<[String: [Moment]]>([:])
+    private let failures = OutOfLineMutex<[String: [Moment]]>([:])
 
     /// How long `address` has to wait; nil when it need not.
     func wait(for address: String, at now: Moment) -> Duration? {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-internal import Synchronization
+internal import RotatorCore
 
 /// Lets one task at a time through, in the order in which they came.
 ///
@@ -14,7 +14,7 @@ final class SerialGate: Sendable {
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let state = Mutex(State())
+    private let state = OutOfLineMutex(State())
     private let waitingMax: Int
 
     /// A gate at which at most `waitingMax` tasks queue.

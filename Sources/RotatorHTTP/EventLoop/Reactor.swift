@@ -3,7 +3,6 @@
 internal import CLinux
 internal import Glibc
 internal import RotatorCore
-internal import Synchronization
 
 /// Something that epoll reports on. Confined to its reactor.
 class Pollable {
@@ -52,7 +51,7 @@ enum Readiness {
 
     private let epoll: Int32
     private let wakeup: Int32
-    private let inbox = Mutex<[@Sendable (Reactor) -> Void]>([])
+    private let inbox = OutOfLineMutex<[@Sendable (Reactor) -> Void]>([])
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
     private var deferred: [Pollable] = []

@@ -120,6 +120,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     // MARK: Authentication and routing
 
     func examine() {
+        guard worker.knowsClientKeys else { return reject(ProxyExchange.notLoaded) }
         switch CredentialScan(request: request, query: query, worker: worker).result {
         case .valid(let name, let pairs):
             clientName = name
@@ -146,6 +147,9 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     static let unauthorised = ProxyError(.invalidProxyKey, "The proxy key is missing or not valid. Present one of this proxy's keys where your SDK takes its API key.")
 
+    static let notLoaded = ProxyError(
+        .storeUnavailable, "The catalogue has not been read yet: its store cannot be reached. Try again soon.", retryAfter: .seconds(1))
+
     var hasBody: Bool { request.isChunked || (request.contentLength ?? 0) > 0 }
 
     var hasJSONBody: Bool {
@@ -162,7 +166,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     func route() {
         guard worker.isCatalogueLoaded else {
-            return reject(ProxyError(.storeUnavailable, "The catalogue has not been read yet: its store cannot be reached. Try again soon.", retryAfter: .seconds(1)))
+            return reject(ProxyExchange.notLoaded)
         }
         let view = request.bytes.view
         guard let runtime = worker.runtime(forSlug: view[slug], isLLM: isLLM) else {

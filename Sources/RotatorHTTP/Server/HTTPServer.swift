@@ -31,7 +31,7 @@ public struct OperationsSource: Sendable {
 final class ServerState: Sendable {
     private let loaded = Atomic(false)
     private let draining = Atomic(false)
-    private let responder: Mutex<(@Sendable (LocalRequest) async -> LocalResponse)?> = Mutex(nil)
+    private let responder: OutOfLineMutex<(@Sendable (LocalRequest) async -> LocalResponse)?> = OutOfLineMutex(nil)
 
     /// Whether the catalogue has been read once.
     var isCatalogueLoaded: Bool {
@@ -108,6 +108,11 @@ public final class HTTPServer: Sendable {
         for (worker, listener) in zip(workers, listeners) {
             Listener.start(worker: worker, fd: listener)
         }
+    }
+
+    /// Who may use the proxy surface from now on. Until this is called where ``ProxySettings/clientKeys`` is nil, requests get 503 `store_unavailable`.
+    public func setClientKeys(_ keys: [ClientKey]) async {
+        for worker in workers { await worker.reactor.call { worker.setClientKeys(keys) } }
     }
 
     /// The catalogue has been read: proxied requests are served from now on.

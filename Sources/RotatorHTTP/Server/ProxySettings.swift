@@ -30,8 +30,8 @@ public struct ProxySettings: Sendable {
     public var upstreamCAFile: String?
     /// The bearer token that `/metrics` wants; nil = none.
     public var metricsToken: String?
-    /// Who may use the proxy surface.
-    public var clientKeys: [ClientKey] = []
+    /// Who may use the proxy surface; nil: not known yet, see ``HTTPServer/setClientKeys(_:)``.
+    public var clientKeys: [ClientKey]? = []
     /// How long a client may take for a request head.
     public var headTimeout: Duration = .seconds(30)
     /// How long a client may pause within a request body.

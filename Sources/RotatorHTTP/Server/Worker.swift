@@ -4,7 +4,6 @@ internal import Crypto
 internal import Glibc
 internal import Logging
 public import RotatorCore
-internal import Synchronization
 
 /// Dialects, as the wiring hands them in: this module knows none.
 public struct AdapterSource: Sendable {
@@ -72,6 +71,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     private var spareHeads: [MessageHead] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
     private var verified: [Int: (secret: Secret, name: String)] = [:]
+    private var clientKeys: [ClientKey]?
     private var awaiting: [UInt64: LocalExchange] = [:]
     private var lastTicket: UInt64 = 0
     private var requestNumber: UInt64
@@ -89,6 +89,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         connector = Connector(reactor: reactor, settings: settings)
         snapshot = catalogue.snapshot
         requestNumber = UInt64.random(in: .min ... .max)
+        clientKeys = settings.clientKeys
         openAIAdapter = adapters.adapter(.openAICompatible)
         genericAdapter = adapters.adapter(.generic)
         queryKeyName = ByteBuffer(capacity: 8)
@@ -235,6 +236,15 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
 
     // MARK: Client keys
 
+    /// Whether anybody's key can be told from a stranger's yet.
+    var knowsClientKeys: Bool { clientKeys != nil }
+
+    /// These keys are good from now on, and no others.
+    func setClientKeys(_ keys: [ClientKey]) {
+        clientKeys = keys
+        verified.removeAll()
+    }
+
     /// The name of the client whose key this is; nil when it is nobody's.
     ///
     /// Seen keys are found by a hash that is seeded for each process, and then compared in constant time; others are compared by their
@@ -249,7 +259,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         }
         let digest = Array(SHA256.hash(data: credential.array))
         var found: String?
-        for client in settings.clientKeys {
+        for client in clientKeys ?? [] {
             var difference: UInt8 = client.digest.count == digest.count ? 0 : 1
             for index in 0..<min(digest.count, client.digest.count) { difference |= digest[index] ^ client.digest[index] }
             if difference == 0, found == nil { found = client.name }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 #if canImport(Glibc)
 internal import Glibc
 #elseif canImport(Musl)
@@ -55,7 +54,7 @@ final class StoreLoop: SerialExecutor {
         var isAwake = false
     }
 
-    private let inbox = Mutex(Inbox())
+    private let inbox = OutOfLineMutex(Inbox())
     // Written to by whoever puts something into the inbox of a sleeping loop.
     private let wakeReader: CInt
     private let wakeWriter: CInt

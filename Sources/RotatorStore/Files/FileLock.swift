@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 #if canImport(Glibc)
 internal import Glibc
 #elseif canImport(Musl)
@@ -14,7 +13,7 @@ internal import Darwin
 ///
 /// Held by `flock` on a file beside the one that is meant, which stays: removing it would let two processes hold locks on two files of one name.
 final class FileLock: Sendable {
-    private let descriptor: Mutex<CInt?>
+    private let descriptor: OutOfLineMutex<CInt?>
 
     /// Takes the lock at `path`, or throws `locked` with the number of the process that has it, or `notWritable`.
     init(at path: String) throws(StoreError) {
@@ -26,7 +25,7 @@ final class FileLock: Sendable {
             guard errno == EWOULDBLOCK else { throw FileSystem.failure("cannot lock \(path)") }
             throw StoreError(.locked, "another process\(Self.holder(descriptor)) has this store open (\(path)); an embedded store serves one process")
         }
-        self.descriptor = Mutex(descriptor)
+        self.descriptor = OutOfLineMutex(descriptor)
     }
 
     /// Writes this process's number into the file, for the message that another one's attempt gives. To be called when the store is known to be

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 public import RotatorCore
-internal import Synchronization
 
 /// A store in the memory of this process, gone with it: for tests and for embedding. Seals nothing, because nothing leaves the process.
 public actor MemoryStore: Store {
@@ -19,7 +18,7 @@ public actor MemoryStore: Store {
     private var lastKey: Int64 = 0
     private var settings: [String: [UInt8]] = [:]
     private var audit: [AuditEntry] = []
-    private let isClosed = Mutex(false)
+    private let isClosed = OutOfLineMutex(false)
 
     /// An empty store, ready for use.
     public init() {}
@@ -159,6 +158,13 @@ extension MemoryStore: KeyLedger, SettingStore, AuditLog {
     public func setSetting(_ name: String, to value: [UInt8]) throws(StoreError) {
         try requireOpen()
         settings[name] = value
+    }
+
+    public func insertSetting(_ name: String, _ value: [UInt8]) throws(StoreError) -> [UInt8] {
+        try requireOpen()
+        if let present = settings[name] { return present }
+        settings[name] = value
+        return value
     }
 
     public func append(_ entry: AuditEntry) throws(StoreError) {

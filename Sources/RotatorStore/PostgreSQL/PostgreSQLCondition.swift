@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// What is known of the server, for all sessions of a store and for whoever asks from outside. Any thread; never waits.
 final class PostgreSQLCondition: Sendable {
@@ -17,7 +16,7 @@ final class PostgreSQLCondition: Sendable {
         var endsForChecks = false
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// How the last call ended, or the outage that was noticed since.
     var health: StoreHealth { content.withLock { $0.health } }
@@ -93,38 +92,4 @@ final class PostgreSQLCondition: Sendable {
             return content.isCheckWanted
         }
     }
-}
-
-/// A continuation that is resumed by whoever comes first: what was waited for, the deadline, or the closing of the store.
-final class FirstOutcome<Value: Sendable>: Sendable {
-    private let continuation: Mutex<CheckedContinuation<Value, Never>?>
-
-    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Mutex(continuation) }
-
-    /// Does nothing the second time, and says so.
-    @discardableResult
-    func resume(_ value: Value) -> Bool {
-        let continuation = continuation.withLock { continuation in
-            defer { continuation = nil }
-            return continuation
-        }
-        continuation?.resume(returning: value)
-        return continuation != nil
-    }
-}
-
-/// When to try again what has failed: at random within 50 ms at first, within twice as long each time, and within two seconds at last, so that many
-/// replicas do not come at the same moment.
-struct ReconnectionBackoff {
-    private(set) var failures = 0
-
-    /// The pause after one more failure.
-    mutating func next() -> Duration {
-        failures += 1
-        let longest = min(2_000_000, 50_000 << min(failures - 1, 6))
-        return .microseconds(Int.random(in: 0...longest))
-    }
-
-    /// What was tried went well.
-    mutating func reset() { failures = 0 }
 }

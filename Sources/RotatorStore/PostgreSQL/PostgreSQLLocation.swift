@@ -31,6 +31,23 @@ public struct PostgreSQLLocation: Sendable, Hashable, CustomStringConvertible, C
             .compactMap { name, value in value.map { Parameter(name: name, value: $0) } }
     }
 
+    /// The passwords in it, for a log's redaction: as they are, and as they were written in a URI.
+    public var passwords: [Secret] {
+        var texts: [Substring] = []
+        for parameter in parameters {
+            if parameter.name == "password" { texts.append(parameter.value[...]) }
+            guard parameter.name == "dbname", let scheme = parameter.value.firstRange(of: "://") else { continue }
+            let rest = parameter.value[scheme.upperBound...]
+            let query = rest.firstIndex(of: "?") ?? rest.endIndex
+            if let at = rest[..<query].lastIndex(of: "@"), let colon = rest[..<at].firstIndex(of: ":") { texts.append(rest[rest.index(after: colon)..<at]) }
+            for pair in rest[query...].dropFirst().split(separator: "&") {
+                for name in ["password=", "sslpassword="] where pair.hasPrefix(name) { texts.append(pair.dropFirst(name.count)) }
+            }
+        }
+        let written = texts.filter { !$0.isEmpty }.map(String.init)
+        return Set(written + written.compactMap { String(percentEncoded: $0) }).map { Secret($0.utf8) }
+    }
+
     public var description: String {
         if parameters.count == 1, let uri = parameters.first, uri.name == "dbname", uri.value.contains("://") { return Self.withoutCredentials(uri.value) }
         func part(_ name: String) -> String? { parameters.first { $0.name == name }?.value }

@@ -6,7 +6,15 @@ internal import RotatorCore
 extension PostgreSQLSession {
     /// Checks that the database can be a store's under this key. Changes nothing.
     func inspect() async throws(StoreError) {
-        _ = try await transaction(.reading, within: Limit.short) { session throws(PostgreSQLError) in try await session.examine() }
+        // Not in one transaction: looking a table up sees what was committed since a transaction's snapshot was taken, its rows do not. What looks wrong
+        // while another replica makes the tables is looked at once more.
+        do throws(StoreError) {
+            try await call(within: Limit.short) { session throws(PostgreSQLError) in _ = try await session.examine() }
+        } catch {
+            guard [.damaged, .misconfigured].contains(error.code) else { throw error }
+            await loop.sleep(until: .now + .milliseconds(200))
+            try await call(within: Limit.short) { session throws(PostgreSQLError) in _ = try await session.examine() }
+        }
     }
 
     /// Brings the tables to this version, in one transaction. Of several sessions that do so at once, one does and the others find it done.

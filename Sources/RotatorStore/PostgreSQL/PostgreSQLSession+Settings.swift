@@ -21,6 +21,16 @@ extension PostgreSQLSession {
         }
     }
 
+    func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8] {
+        let sealed = sealer.seal(value, for: .setting(name))
+        try await call(within: Limit.short) { session throws(PostgreSQLError) in
+            _ = try await session.run(
+                "INSERT INTO rotator_settings (name, sealed_value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", .text(name), .octets(sealed))
+        }
+        // Settings are never removed.
+        return try await setting(name) ?? value
+    }
+
     func append(_ entry: AuditEntry) async throws(StoreError) {
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
             // One at a time over all replicas, so that numbers appear in their order: whoever reads page by page misses none.

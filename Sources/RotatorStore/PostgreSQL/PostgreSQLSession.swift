@@ -47,7 +47,7 @@ actor PostgreSQLSession {
 
     private var connection: PostgreSQLConnection?
     /// How often the server had come back when the connection was made.
-    private var era = 0
+    private var madeAfter = 0
     private var statements: [String: String] = [:]
     private var deadline = Instant.now
     private var isListener = false
@@ -223,9 +223,10 @@ actor PostgreSQLSession {
 
     /// Sees to it that there is a connection: the one that is there unless it has broken meanwhile, or a new one.
     private func connect() async throws(PostgreSQLError) {
-        if let connection, era == condition.recoveries {
-            // Twice: a server that ends a connection says so first, and the end itself is read after what it said.
-            if connection.takeInput(), connection.takeInput() { return }
+        if let connection {
+            // One that was made before an outage may be dead without knowing it.
+            if madeAfter == condition.recoveries, connection.takeInput() { return }
+            disconnect()
         }
         // One from before an outage may be dead without knowing.
         disconnect()
@@ -248,6 +249,7 @@ actor PostgreSQLSession {
             condition.serverIsAway(error.storeError)
             return error
         }
+        madeAfter = condition.recoveries
         guard let connection = await step(until: deadline, { [connector] in connector.begin($0) }) else { throw isLate(late) }
         var progress = PostgreSQLConnection.Progress.needsOutput
         while progress != .made {
@@ -335,7 +337,7 @@ extension PostgreSQLSession {
     private static let silence = Duration.seconds(10)
 
     /// Keeps a connection that listens, passes on the news that comes over it, and tells whether the server is there. Ends when the store is closed.
-    func listen(_ news: PostgreSQLNews) async {
+    func listen(_ news: StoreNews) async {
         isListener = true
         while !condition.isClosing {
             do throws(PostgreSQLError) {
@@ -365,7 +367,7 @@ extension PostgreSQLSession {
     }
 
     /// Passes on news until the connection is lost or the store is closed.
-    private func passOn(_ news: PostgreSQLNews) async throws(PostgreSQLError) {
+    private func passOn(_ news: StoreNews) async throws(PostgreSQLError) {
         while let connection, !condition.isClosing {
             let hasArrived = !(await wait(for: .input, of: connection.socket, until: .now + Self.silence, orCheck: true)).isEmpty
             if condition.isClosing { return }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 public import RotatorCore
-internal import Synchronization
 
 /// A store in a PostgreSQL database, for any number of processes at once, over libpq's asynchronous interface.
 ///
@@ -13,23 +12,13 @@ internal import Synchronization
 /// Whatever libpq understands goes into the location (`postgres://…`): TLS, several hosts, a service file, the `PG*` variables.
 public final class PostgreSQLStore: Store {
     private let server: PostgreSQLServerSessions
-    private let life = Mutex(Life())
-
-    private struct Life {
-        var calls = 0
-        var isClosing = false
-        var isClosed = false
-        /// Waits for the last call to end.
-        var closer: CheckedContinuation<Void, Never>?
-        /// Wait for the store to be closed by somebody else.
-        var others: [CheckedContinuation<Void, Never>] = []
-    }
+    private let calls = CallCount()
 
     private init(_ server: PostgreSQLServerSessions) { self.server = server }
 
     // A store that is forgotten ends its thread and its connections, too.
     deinit {
-        if !life.withLock({ $0.isClosing }) { Task { [server] in await server.close() } }
+        if !calls.isClosing { Task { [server] in await server.close() } }
     }
 
     /// Connects to the database at `url` and looks whose it is. Nothing is changed.
@@ -51,36 +40,7 @@ public final class PostgreSQLStore: Store {
 
     public func migrate() async throws(StoreError) { try await run { () async throws(StoreError) in try await server.writer.migrate() } }
 
-    public func close() async {
-        let isFirst = life.withLock { life in
-            defer { life.isClosing = true }
-            return !life.isClosing
-        }
-        guard isFirst else {
-            await withCheckedContinuation { continuation in
-                let isClosed = life.withLock { life in
-                    if !life.isClosed { life.others.append(continuation) }
-                    return life.isClosed
-                }
-                if isClosed { continuation.resume() }
-            }
-            return
-        }
-        await withCheckedContinuation { continuation in
-            let isIdle = life.withLock { life in
-                if life.calls > 0 { life.closer = continuation }
-                return life.calls == 0
-            }
-            if isIdle { continuation.resume() }
-        }
-        await server.close()
-        let others = life.withLock { life in
-            life.isClosed = true
-            defer { life.others = [] }
-            return life.others
-        }
-        for other in others { other.resume() }
-    }
+    public func close() async { await calls.close { await server.close() } }
 
     public func ping() async throws(StoreError) { try await run { () async throws(StoreError) in try await server.rotation.ping() } }
 
@@ -94,26 +54,15 @@ public final class PostgreSQLStore: Store {
 
     /// Does `body` unless the store was closed, which waits for it, and notes how it ended.
     private func run<Value>(_ body: () async throws(StoreError) -> Value) async throws(StoreError) -> Value {
-        let isOpen = life.withLock { life in
-            if !life.isClosing { life.calls += 1 }
-            return !life.isClosing
-        }
-        guard isOpen else { throw StoreError(.unavailable, "the store is closed") }
-        defer {
-            let closer = life.withLock { life in
-                life.calls -= 1
-                defer { if life.calls == 0 { life.closer = nil } }
-                return life.calls == 0 ? life.closer : nil
+        try await calls.during { () async throws(StoreError) in
+            do throws(StoreError) {
+                let value = try await body()
+                server.condition.callEnded(nil)
+                return value
+            } catch {
+                server.condition.callEnded(error)
+                throw error
             }
-            closer?.resume()
-        }
-        do throws(StoreError) {
-            let value = try await body()
-            server.condition.callEnded(nil)
-            return value
-        } catch {
-            server.condition.callEnded(error)
-            throw error
         }
     }
 }
@@ -175,6 +124,10 @@ extension PostgreSQLStore: SettingStore {
     public func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError) {
         try await run { () async throws(StoreError) in try await server.ledger.setSetting(name, to: value) }
     }
+
+    public func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8] {
+        try await run { () async throws(StoreError) in try await server.ledger.insertSetting(name, value) }
+    }
 }
 
 extension PostgreSQLStore: AuditLog {
@@ -211,7 +164,7 @@ extension PostgreSQLStore: ReplicaLink {
 /// The connections of one store, by purpose, with the thread that they live on.
 private final class PostgreSQLServerSessions: Sendable {
     let condition = PostgreSQLCondition()
-    let news = PostgreSQLNews()
+    let news = StoreNews()
     /// Changes services and keys.
     let writer: PostgreSQLSession
     /// Reads what may be long.
@@ -222,7 +175,7 @@ private final class PostgreSQLServerSessions: Sendable {
     let rotation: PostgreSQLSession
     private let listener: PostgreSQLSession
     private let loop: StoreLoop
-    private let listening = Mutex<Task<Void, Never>?>(nil)
+    private let listening = OutOfLineMutex<Task<Void, Never>?>(nil)
 
     init(_ location: PostgreSQLLocation, sealing sealer: Sealer) async throws(StoreError) {
         let connector = try await PostgreSQLConnector(to: location)

@@ -68,6 +68,9 @@ public struct RedisLocation: Sendable, Hashable, CustomStringConvertible, Custom
         }
     }
 
+    /// The password, for a log's redaction.
+    public var passwords: [Secret] { password.map { [Secret($0.utf8)] } ?? [] }
+
     public var description: String {
         switch endpoint {
         case .tcp(let host, let port): "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
@@ -126,19 +129,5 @@ public struct RedisLocation: Sendable, Hashable, CustomStringConvertible, Custom
         return number
     }
 
-    private static func decoded(_ text: Substring) -> String? {
-        var octets: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let octet = rest.popFirst() {
-            guard octet == UInt8(ascii: "%") else {
-                octets.append(octet)
-                continue
-            }
-            guard rest.count >= 2, let high = Character(UnicodeScalar(rest.removeFirst())).hexDigitValue,
-                let low = Character(UnicodeScalar(rest.removeFirst())).hexDigitValue
-            else { return nil }
-            octets.append(UInt8(high << 4 | low))
-        }
-        return String(validating: octets, as: UTF8.self)
-    }
+    private static func decoded(_ text: Substring) -> String? { String(percentEncoded: text) }
 }

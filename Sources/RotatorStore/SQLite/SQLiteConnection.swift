@@ -28,6 +28,20 @@ internal import RotatorCore
         setBusyTimeout(milliseconds: Self.busyTimeoutMilliseconds)
     }
 
+    /// Opens another program's database at `path`, which must exist, for reading alone.
+    init(readingOnly path: String) throws(SQLiteError) {
+        var handle: OpaquePointer?
+        let code = unsafe sqlite3_open_v2(path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        guard code == SQLITE_OK, let handle = unsafe handle else {
+            let systemError = unsafe handle.map { unsafe sqlite3_system_errno($0) } ?? 0
+            unsafe sqlite3_close_v2(handle)
+            throw SQLiteError(code: code, systemError: systemError)
+        }
+        unsafe self.handle = handle
+        lock = nil
+        setBusyTimeout(milliseconds: Self.busyTimeoutMilliseconds)
+    }
+
     deinit { unsafe sqlite3_close_v2(handle) }
 
     /// How long a call waits for another program that has the database locked, such as a backup.
@@ -157,6 +171,15 @@ internal import RotatorCore
 
     /// Makes the statement ready to run again before it has come to its end. Bindings stay.
     mutating func reset() { unsafe _ = sqlite3_reset(handle) }
+
+    /// The names of the columns, as `SELECT *` finds them.
+    var columnNames: [String] {
+        let count = unsafe sqlite3_column_count(handle)
+        return (0..<count).map { column in unsafe sqlite3_column_name(handle, column).map { unsafe String(cString: $0) } ?? "" }
+    }
+
+    /// Whether a column is NULL.
+    func isNull(_ column: CInt) -> Bool { unsafe sqlite3_column_type(handle, column) == SQLITE_NULL }
 
     /// A column as an integer.
     func integer(_ column: CInt) -> Int64 { unsafe sqlite3_column_int64(handle, column) }

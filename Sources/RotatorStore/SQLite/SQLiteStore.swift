@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 public import RotatorCore
-internal import Synchronization
 
 /// A store in one SQLite database: the embedded default, for one process on one machine.
 ///
@@ -19,7 +18,7 @@ public final class SQLiteStore: Store {
     private let reader: WorkerThread<SQLiteSession>?
     // Nil in memory.
     private let file: SQLiteFile?
-    private let lastHealth = Mutex(StoreHealth.reachable)
+    private let lastHealth = OutOfLineMutex(StoreHealth.reachable)
 
     private init(writer: WorkerThread<SQLiteSession>, reader: WorkerThread<SQLiteSession>? = nil, file: SQLiteFile? = nil) {
         self.writer = writer
@@ -41,7 +40,7 @@ public final class SQLiteStore: Store {
             }
             return SQLiteStore(writer: writer)
         case .sqlite(let path):
-            let found = Mutex<SQLiteFile?>(nil)
+            let found = OutOfLineMutex<SQLiteFile?>(nil)
             let writer = try await WorkerThread.start(waitingLimit: waitingLimit) { () throws(StoreError) in
                 let file = try SQLiteFile(path: path)
                 do throws(StoreError) {
@@ -171,6 +170,14 @@ extension SQLiteStore: SettingStore {
 
     public func setSetting(_ name: String, to value: [UInt8]) async throws(StoreError) {
         try await write { session throws(StoreError) in try session.setSetting(name, to: value) }
+    }
+
+    public func insertSetting(_ name: String, _ value: [UInt8]) async throws(StoreError) -> [UInt8] {
+        try await write { session throws(StoreError) in
+            if let present = try session.setting(name) { return present }
+            try session.setSetting(name, to: value)
+            return value
+        }
     }
 }
 

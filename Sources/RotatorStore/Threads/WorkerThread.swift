@@ -2,7 +2,6 @@
 
 internal import Dispatch
 internal import RotatorCore
-internal import Synchronization
 
 /// A thread that owns a value and does one piece of work with it after the other.
 ///
@@ -77,7 +76,7 @@ private final class Mailbox<State: ~Copyable>: Sendable {
         var closers: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
     private let arrived = DispatchSemaphore(value: 0)
     private let waitingLimit: Int
 

@@ -22,12 +22,22 @@ struct ServerConfiguration: Sendable {
     /// The 32 octets that seal the store, and the text that wrote them; nil = `master.key` in ``dataDirectory``.
     var encryptionKey: Secret?
     var encryptionKeyText: Secret?
+    /// Keys that open the store besides ``encryptionKey`` and seal nothing, 32 octets each, and the texts that wrote them.
+    var acceptedEncryptionKeys: [Secret]
+    var acceptedEncryptionKeyTexts: [Secret]
+    /// The 32 octets that open the store which `migrate` reads, and the text that wrote them; nil = found beside that store.
+    var sourceEncryptionKey: Secret?
+    var sourceEncryptionKeyText: Secret?
     /// Where the embedded store and generated secrets live.
     var dataDirectory: String
     /// Where the catalogue lives.
     var storeURL: StoreURL
     /// The variable that chose ``storeURL``, for error lines.
     var storeVariable: String
+    /// Where replicas share their rotation state; nil = in the catalogue's own store, if that can be shared.
+    var sharedState: RedisLocation?
+    /// The variable that chose ``sharedState``, for log lines.
+    var sharedStateVariable: String
     /// Shown in the console; without a slash at its end.
     var publicBaseURL: String
     /// How long an upstream exchange that isn't a stream may take, attempts and all.
@@ -61,6 +71,14 @@ struct ServerConfiguration: Sendable {
     var notices: [String]
 }
 
+/// An encryption key from the environment.
+struct WrittenEncryptionKey: Sendable {
+    /// The 32 octets.
+    var octets: Secret
+    /// The text that wrote them.
+    var text: Secret
+}
+
 /// A proxy key from the environment.
 struct NamedProxyKey: Sendable {
     /// A name for logs and metrics.
@@ -82,12 +100,20 @@ extension ServerConfiguration {
         let adminPassword = reading.value(of: Variables.adminPassword)
         let jwtSecret = reading.value(of: Variables.jwtSecret)
         let encryptionKey = reading.value(of: Variables.encryptionKey)
+        let acceptedKeys = reading.value(of: Variables.encryptionKeysAccepted) ?? []
+        let sourceKey = reading.value(of: Variables.sourceEncryptionKey)
         let dataDirectory = reading.value(of: Variables.dataDirectory) ?? "./data"
         let databaseURL = reading.value(of: Variables.databaseURL)
         let databasePath = reading.value(of: Variables.databasePath)
-        _ = reading.value(of: Variables.databaseType)
-        _ = reading.value(of: Variables.redisURL)
-        _ = reading.value(of: Variables.redisHost)
+        let databaseType = reading.value(of: Variables.databaseType)
+        let databaseParts = PostgreSQLLocation(
+            host: reading.value(of: Variables.databaseHost), port: reading.value(of: Variables.databasePort), user: reading.value(of: Variables.databaseUser),
+            password: reading.value(of: Variables.databasePassword), database: reading.value(of: Variables.databaseName))
+        let redisURL = reading.value(of: Variables.redisURL)
+        let redisHost = reading.value(of: Variables.redisHost)
+        let redisPort = reading.value(of: Variables.redisPort)
+        let redisPassword = reading.value(of: Variables.redisPassword)
+        let redisDatabase = reading.value(of: Variables.redisDatabase)
         let publicBaseURL = reading.value(of: Variables.publicBaseURL)
         let exchangeTimeout = reading.value(of: Variables.proxyTimeout)
         let connectTimeout = reading.value(of: Variables.connectTimeout)
@@ -105,10 +131,28 @@ extension ServerConfiguration {
         let logFormat = reading.value(of: Variables.logFormat)
         let shutdownGrace = reading.value(of: Variables.shutdownGrace)
 
+        let inParts = databaseType == .postgres ? StoreURL(.postgreSQL(databaseParts)) : nil
+        let store = databaseURL ?? inParts ?? databasePath ?? StoreURL(.sqlite(path: Self.path("rotator.db", in: dataDirectory)))
+        let storeVariable =
+            databaseURL != nil ? Variables.databaseURL.name
+            : inParts != nil ? Variables.databaseType.name : databasePath != nil ? Variables.databasePath.name : Variables.dataDirectory.name
+        let sharedState = redisURL ?? redisHost.map { RedisLocation(.tcp(host: $0, port: redisPort ?? 6_379), password: redisPassword, database: redisDatabase ?? 0) }
+        if store.isShareable, encryptionKey == nil, environment.value(Variables.encryptionKey.name) == nil {
+            reading.report(
+                Variables.encryptionKey, "it is required where \(storeVariable) names a PostgreSQL or Redis store, and the same on every replica (openssl rand -hex 32)")
+        }
+
         guard reading.problems.isEmpty else { throw ConfigurationProblems(problems: reading.problems) }
 
         var notices: [String] = []
         if databaseURL != nil, databasePath != nil { notices.append("DATABASE_PATH is not used: DATABASE_URL is set") }
+        if databaseURL == nil, inParts != nil, databasePath != nil { notices.append("DATABASE_PATH is not used: DB_TYPE is postgres") }
+        if databaseURL == nil, inParts == nil, environment.value(Variables.databaseHost.name) != nil { notices.append("DB_HOST is not used: DB_TYPE is not postgres") }
+        if redisURL != nil, redisHost != nil { notices.append("REDIS_HOST is not used: REDIS_URL is set") }
+        if sharedState != nil, case .redis = store.place {
+            notices.append("\(redisURL != nil ? "REDIS_URL" : "REDIS_HOST") is not used: the Redis store of \(storeVariable) holds the shared rotation state too")
+        }
+        if !acceptedKeys.isEmpty { notices.append("ENCRYPTION_KEYS_ACCEPTED is set: once rotator-server rekey has come to its end, it can go") }
         if let jwtSecret, jwtSecret.count < 32 { notices.append("JWT_SECRET is shorter than 32 characters: admin tokens are easier to forge than they need be") }
         if let adminPassword, adminPassword.count < 8 { notices.append("ADMIN_PASSWORD is shorter than 8 characters") }
 
@@ -122,9 +166,15 @@ extension ServerConfiguration {
             jwtSecret: jwtSecret,
             encryptionKey: encryptionKey,
             encryptionKeyText: environment.value(Variables.encryptionKey.name).map { Secret($0.utf8) },
+            acceptedEncryptionKeys: acceptedKeys.map(\.octets),
+            acceptedEncryptionKeyTexts: acceptedKeys.map(\.text),
+            sourceEncryptionKey: sourceKey,
+            sourceEncryptionKeyText: environment.value(Variables.sourceEncryptionKey.name).map { Secret($0.utf8) },
             dataDirectory: dataDirectory,
-            storeURL: databaseURL ?? databasePath ?? StoreURL(.sqlite(path: Self.path("rotator.db", in: dataDirectory))),
-            storeVariable: databaseURL != nil ? Variables.databaseURL.name : databasePath != nil ? Variables.databasePath.name : Variables.dataDirectory.name,
+            storeURL: store,
+            storeVariable: storeVariable,
+            sharedState: sharedState,
+            sharedStateVariable: redisURL != nil ? Variables.redisURL.name : Variables.redisHost.name,
             publicBaseURL: publicBaseURL ?? "http://localhost:8000",
             exchangeTimeout: exchangeTimeout ?? .seconds(600),
             connectTimeout: connectTimeout ?? .seconds(10),
@@ -153,7 +203,8 @@ extension ServerConfiguration {
     /// The credentials that the environment gave, for the log's redaction net.
     var secrets: [Secret] {
         var secrets = (proxyKeys ?? []).map(\.key)
-        secrets += [adminPassword, jwtSecret, encryptionKeyText, metricsToken].compactMap(\.self)
+        secrets += [adminPassword, jwtSecret, encryptionKeyText, sourceEncryptionKeyText, metricsToken].compactMap(\.self) + acceptedEncryptionKeyTexts
+        secrets += storeURL.passwords + (sharedState?.passwords ?? [])
         for proxy in [httpProxy, httpsProxy, allProxy].compactMap(\.self) {
             guard let at = proxy.lastIndex(of: "@") else { continue }
             let start = proxy.range(ofFirst: "://")?.upperBound ?? proxy.startIndex
@@ -174,6 +225,11 @@ struct EnvironmentReading {
     init(_ environment: Environment) {
         self.environment = environment
         problems = environment.problems
+    }
+
+    /// Reports what is wrong with `variable` besides its own value.
+    mutating func report<Value>(_ variable: Variable<Value>, _ reason: String) {
+        problems.append(ConfigurationProblem(subject: variable.name, reason: reason, accepted: variable.accepted))
     }
 
     /// The value of `variable`; nil when it is unset, and also when it is bad, which is then a problem.

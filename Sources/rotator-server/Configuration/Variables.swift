@@ -57,6 +57,18 @@ enum Variables {
         meaning: "seals provider keys at rest", masking: .whole
     ) { text throws(Rejection) in Secret(try TextParsing.encryptionKey(text)) }
 
+    /// What sealed the store before, while the master key is being changed.
+    static let encryptionKeysAccepted = Variable<[WrittenEncryptionKey]>(
+        name: "ENCRYPTION_KEYS_ACCEPTED", initial: "none", accepted: "comma-separated keys, each of 32 bytes as 64 hexadecimal digits or in base64",
+        meaning: "older keys that open the store besides ENCRYPTION_KEY and seal nothing, until rekey has run", masking: .whole
+    ) { text throws(Rejection) in try writtenEncryptionKeys(text) }
+
+    /// What sealed the store that `migrate` reads.
+    static let sourceEncryptionKey = Variable<Secret>(
+        name: "SOURCE_ENCRYPTION_KEY", initial: "none", accepted: "32 bytes, as 64 hexadecimal digits or in base64",
+        meaning: "opens the store that migrate reads from; the server itself never reads it", masking: .whole
+    ) { text throws(Rejection) in Secret(try TextParsing.encryptionKey(text)) }
+
     // MARK: Data
 
     /// The data directory.
@@ -67,8 +79,8 @@ enum Variables {
     /// Where the catalogue lives.
     static let databaseURL = Variable<StoreURL>(
         name: "DATABASE_URL", initial: "sqlite:DATA_DIR/rotator.db",
-        accepted: "sqlite:PATH or sqlite::memory: (no PostgreSQL or Redis store in this version yet)", meaning: "where the catalogue lives",
-        masking: .credentials
+        accepted: "sqlite:PATH, sqlite::memory:, postgres://[USER[:PASSWORD]@][HOST][:PORT][/DATABASE][?…] as libpq reads it, redis://[USER:PASSWORD@]HOST[:PORT][/DB], or unix:PATH of a Redis socket",
+        meaning: "where the catalogue lives: sqlite:PATH, sqlite::memory:, postgres://… or redis://…", masking: .credentials
     ) { text throws(Rejection) in try storeURL(text) }
 
     /// The older spelling of ``databaseURL``.
@@ -76,25 +88,50 @@ enum Variables {
         name: "DATABASE_PATH", initial: "none", accepted: "the path of a SQLite file", meaning: "the same as DATABASE_URL=sqlite:PATH; DATABASE_URL wins"
     ) { text throws(Rejection) in StoreURL(.sqlite(path: try TextParsing.plainText(text, characters: 1...4_000))) }
 
+    /// The kinds of database that `DB_TYPE` names.
+    enum DatabaseType: String, Sendable { case sqlite, postgres }
+
     /// The older way to choose a database.
-    static let databaseType = Variable<String>(
-        name: "DB_TYPE", initial: "sqlite", accepted: "sqlite (this version has no PostgreSQL store yet)", meaning: "kind of database, as DATABASE_PATH's companion"
+    static let databaseType = Variable<DatabaseType>(
+        name: "DB_TYPE", initial: "sqlite", accepted: "sqlite or postgres (a MySQL database is moved by rotator-server migrate)",
+        meaning: "kind of database, where DATABASE_URL is unset: sqlite takes DATABASE_PATH, postgres the DB_ variables"
     ) { text throws(Rejection) in
-        guard text.lowercased() == "sqlite" || text.lowercased() == "sqlite3" else { throw Rejection() }
-        return "sqlite"
+        switch text.lowercased() {
+        case "sqlite", "sqlite3": .sqlite
+        case "postgres", "postgresql", "pg": .postgres
+        default: throw Rejection()
+        }
     }
 
-    /// Shared rotation state; refused until replicas exist.
-    static let redisURL = Variable<String>(
-        name: "REDIS_URL", initial: "none", accepted: "nothing yet: this version runs as a single replica, leave it unset",
-        meaning: "shared rotation state of several replicas; not in this version", masking: .credentials
-    ) { _ throws(Rejection) in throw Rejection("shared rotation state is not in this version") }
+    /// The parts of a PostgreSQL database's address.
+    static let databaseHost = part("DB_HOST", of: "PostgreSQL host, or the directory of its socket, with DB_TYPE=postgres", accepted: "a host name, an address or a directory")
+    static let databasePort = Variable<Int>(
+        name: "DB_PORT", initial: "5432", accepted: "a whole number from 1 to 65535", meaning: "PostgreSQL port, with DB_TYPE=postgres"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 1...65_535) }
+    static let databaseUser = part("DB_USER", of: "PostgreSQL user, with DB_TYPE=postgres", accepted: "1 to 1024 characters without control characters")
+    static let databasePassword = part(
+        "DB_PASSWORD", of: "PostgreSQL password, with DB_TYPE=postgres", accepted: "1 to 1024 characters without control characters", masking: .whole)
+    static let databaseName = part("DB_NAME", of: "PostgreSQL database, with DB_TYPE=postgres", accepted: "1 to 1024 characters without control characters")
 
-    /// The older spelling of ``redisURL``.
-    static let redisHost = Variable<String>(
-        name: "REDIS_HOST", initial: "none", accepted: "nothing yet: this version runs as a single replica, leave it unset",
-        meaning: "the same as REDIS_URL in parts; not in this version"
-    ) { _ throws(Rejection) in throw Rejection("shared rotation state is not in this version") }
+    /// Shared rotation state.
+    static let redisURL = Variable<RedisLocation>(
+        name: "REDIS_URL", initial: "none", accepted: "redis://[USER:PASSWORD@]HOST[:PORT][/DB], or unix:PATH of a Redis socket",
+        meaning: "shared rotation state of several replicas: redis://… or unix:PATH", masking: .credentials
+    ) { text throws(Rejection) in
+        _ = try TextParsing.plainText(text, characters: 1...4_000)
+        do throws(StoreError) { return try RedisLocation(text) } catch { throw Rejection(error.message) }
+    }
+
+    /// The parts of a Redis database's address.
+    static let redisHost = part("REDIS_HOST", of: "Redis host, where REDIS_URL is unset", accepted: "a host name or an address")
+    static let redisPort = Variable<Int>(
+        name: "REDIS_PORT", initial: "6379", accepted: "a whole number from 1 to 65535", meaning: "Redis port, with REDIS_HOST"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 1...65_535) }
+    static let redisPassword = part(
+        "REDIS_PASSWORD", of: "Redis password, with REDIS_HOST", accepted: "1 to 1024 characters without control characters", masking: .whole)
+    static let redisDatabase = Variable<Int>(
+        name: "REDIS_DB", initial: "0", accepted: "a whole number from 0 to 1000000", meaning: "number of the Redis database, with REDIS_HOST"
+    ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 0...1_000_000) }
 
     // MARK: Proxying
 
@@ -177,8 +214,9 @@ enum Variables {
     /// All of them, in the order of the documentation.
     static let all: [any DocumentedVariable] = [
         backendHost, backendPort, workerThreads,
-        globalProxyKeys, adminUsername, adminPassword, jwtSecret, encryptionKey,
-        dataDirectory, databaseURL, databasePath, databaseType, redisURL, redisHost,
+        globalProxyKeys, adminUsername, adminPassword, jwtSecret, encryptionKey, encryptionKeysAccepted, sourceEncryptionKey,
+        dataDirectory, databaseURL, databasePath, databaseType, databaseHost, databasePort, databaseUser, databasePassword, databaseName,
+        redisURL, redisHost, redisPort, redisPassword, redisDatabase,
         publicBaseURL, proxyTimeout, connectTimeout, firstByteTimeout, streamIdleTimeout, maxAttempts, maxBodyBytes,
         httpProxy, httpsProxy, allProxy, noProxy, upstreamCAFile,
         metricsToken, logLevel, logFormat, shutdownGrace,
@@ -186,6 +224,12 @@ enum Variables {
 }
 
 extension Variables {
+    private static func part(_ name: String, of meaning: String, accepted: String, masking: Masking = .none) -> Variable<String> {
+        Variable(name: name, initial: "none", accepted: accepted, meaning: meaning, masking: masking) { text throws(Rejection) in
+            try TextParsing.plainText(text, characters: 1...1_024)
+        }
+    }
+
     private static func seconds(_ name: String, initial: String, meaning: String) -> Variable<Duration> {
         Variable(name: name, initial: initial, accepted: "seconds from 0.001 to 86400, up to three decimals", meaning: meaning) { text throws(Rejection) in
             try TextParsing.seconds(text, millisecondsIn: 1...86_400_000)
@@ -231,6 +275,21 @@ extension Variables {
             }
             values[key] = place
             names[name] = place
+        }
+        guard !keys.isEmpty else { throw Rejection("there is no key in it") }
+        return keys
+    }
+
+    private static func writtenEncryptionKeys(_ text: String) throws(Rejection) -> [WrittenEncryptionKey] {
+        var keys: [WrittenEncryptionKey] = []
+        for (index, rawEntry) in text.split(separator: ",", omittingEmptySubsequences: false).enumerated() {
+            let entry = String(rawEntry).trimmed
+            if entry.isEmpty { continue }
+            do throws(Rejection) {
+                keys.append(WrittenEncryptionKey(octets: Secret(try TextParsing.encryptionKey(entry)), text: Secret(entry.utf8)))
+            } catch {
+                throw Rejection("entry \(index + 1) is no key" + (error.reason.map { ": \($0)" } ?? ""))
+            }
         }
         guard !keys.isEmpty else { throw Rejection("there is no key in it") }
         return keys

@@ -3,7 +3,7 @@
 internal import Dispatch
 internal import Glibc
 internal import Logging
-internal import Synchronization
+internal import RotatorCore
 
 /// Standard error behind a bounded queue: whoever logs never waits for whoever reads.
 ///
@@ -14,7 +14,7 @@ final class LogOutput: Sendable {
     private let queueBytesMax: Int
     private let descriptor: Int32
     private let format: LogFormat
-    private let state = Mutex(State())
+    private let state = OutOfLineMutex(State())
     /// Counts the items of the queue, so that the writer sleeps while there is none.
     private let available = DispatchSemaphore(value: 0)
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 internal import RotatorCore
-internal import Synchronization
 
 /// The last net under the rule that no secret is ever logged: replaces known secrets in whatever is about to be written.
 ///
@@ -13,7 +12,7 @@ final class RedactionNet: Sendable {
     /// What stands in a secret's place.
     static let placeholder = "‹redacted›"
 
-    private let patterns = Mutex(Patterns(secrets: []))
+    private let patterns = OutOfLineMutex(Patterns(secrets: []))
 
     /// A net that knows `secrets`.
     init(_ secrets: [Secret] = []) { add(secrets) }

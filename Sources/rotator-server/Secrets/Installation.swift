@@ -20,6 +20,9 @@ struct Installation: Sendable {
         static let tokenSecret = "jwt_secret"
         static let adminPasswordHash = "admin_password_hash"
         static let proxyKeyDigest = "proxy_key_digest"
+
+        /// All of them.
+        static let all = [tokenSecret, adminPasswordHash, proxyKeyDigest]
     }
 
     /// The present moment of the life of a generated secret at which people see it.
@@ -50,9 +53,11 @@ struct Installation: Sendable {
             tokenSecret = Secret(kept)
             net.add([tokenSecret])
         } else {
-            tokenSecret = Secret(RandomText.make(characters: 64).utf8)
+            let made = Array(RandomText.make(characters: 64).utf8)
+            net.add([Secret(made)])
+            // Of replicas that start at once, one makes what all of them work with; here and below.
+            tokenSecret = Secret(try await settings.insertSetting(SettingName.tokenSecret, made))
             net.add([tokenSecret])
-            try await settings.setSetting(SettingName.tokenSecret, to: unsafe tokenSecret.withUnsafeBytes { unsafe Array($0) })
         }
 
         let adminPasswordHash: PasswordHash
@@ -64,14 +69,15 @@ struct Installation: Sendable {
             let value = RandomText.make(characters: 24)
             let secret = Secret(value.utf8)
             net.add([secret])
-            adminPasswordHash = try await passwords.hash(secret)
-            try await settings.setSetting(SettingName.adminPasswordHash, to: Array(adminPasswordHash.encoded.utf8))
-            reveal(Revelation(variable: Variables.adminPassword.name, value: value))
+            let made = Array(try await passwords.hash(secret).encoded.utf8)
+            let kept = try await settings.insertSetting(SettingName.adminPasswordHash, made)
+            adminPasswordHash = try PasswordHash(encoded: String(decoding: kept, as: UTF8.self))
+            if kept == made { reveal(Revelation(variable: Variables.adminPassword.name, value: value)) }
         }
 
         let clientKeys: [ClientKey]
         if let given = configuration.proxyKeys {
-            clientKeys = given.map { ClientKey(name: $0.name, digest: KeyDigest.sha256(of: $0.key)) }
+            clientKeys = Self.clientKeys(given)
         } else if let kept = try await settings.setting(SettingName.proxyKeyDigest) {
             guard kept.count == KeyDigest.byteCount else { throw StoreError(.damaged, "the setting \(SettingName.proxyKeyDigest) cannot be read") }
             clientKeys = [ClientKey(name: generatedKeyName, digest: kept)]
@@ -79,13 +85,17 @@ struct Installation: Sendable {
             let value = "rk-" + RandomText.make(characters: 40)
             let secret = Secret(value.utf8)
             net.add([secret])
-            let digest = KeyDigest.sha256(of: secret)
-            try await settings.setSetting(SettingName.proxyKeyDigest, to: digest)
-            reveal(Revelation(variable: Variables.globalProxyKeys.name, value: value))
+            let made = KeyDigest.sha256(of: secret)
+            let digest = try await settings.insertSetting(SettingName.proxyKeyDigest, made)
+            guard digest.count == KeyDigest.byteCount else { throw StoreError(.damaged, "the setting \(SettingName.proxyKeyDigest) cannot be read") }
+            if digest == made { reveal(Revelation(variable: Variables.globalProxyKeys.name, value: value)) }
             clientKeys = [ClientKey(name: generatedKeyName, digest: digest)]
         }
         return Installation(tokenSecret: tokenSecret, adminPasswordHash: adminPasswordHash, clientKeys: clientKeys)
     }
+
+    /// Proxy keys from the environment as the server knows them.
+    static func clientKeys(_ given: [NamedProxyKey]) -> [ClientKey] { given.map { ClientKey(name: $0.name, digest: KeyDigest.sha256(of: $0.key)) } }
 
     /// The name of the generated proxy key in logs and metrics.
     static let generatedKeyName = "generated"

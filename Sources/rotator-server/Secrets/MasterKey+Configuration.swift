@@ -17,7 +17,7 @@ extension MasterKey {
         if let secret = configuration.encryptionKey { return try MasterKey(secret) }
         switch configuration.storeURL.place {
         case .sqliteInMemory: return generate()
-        case .postgreSQL, .redis: throw StoreError(.misconfigured, "ENCRYPTION_KEY is required with a PostgreSQL or Redis store, which several servers may share")
+        case .postgreSQL, .redis: preconditionFailure("a configuration without ENCRYPTION_KEY names no store that can be shared")
         case .sqlite(let path):
             if let key = try load(at: configuration.masterKeyPath) { return key }
             guard ConfigurationFile.byteCount(of: path) ?? 0 == 0 else {
@@ -28,5 +28,27 @@ extension MasterKey {
             }
             return nil
         }
+    }
+}
+
+extension MasterKeyRing {
+    /// What seals and opens the store of `configuration`: its key as `MasterKey.of` finds or makes it, and the older keys that it accepts.
+    static func of(_ configuration: ServerConfiguration) throws(StoreError) -> MasterKeyRing {
+        MasterKeyRing(try MasterKey.of(configuration), accepting: try MasterKey.accepted(in: configuration))
+    }
+
+    /// The ring as ``of(_:)`` finds it, without making a file; nil when one would be made.
+    static func existing(in configuration: ServerConfiguration) throws(StoreError) -> MasterKeyRing? {
+        guard let key = try MasterKey.existing(in: configuration) else { return nil }
+        return MasterKeyRing(key, accepting: try MasterKey.accepted(in: configuration))
+    }
+}
+
+extension MasterKey {
+    /// The older keys that `configuration` accepts.
+    static func accepted(in configuration: ServerConfiguration) throws(StoreError) -> [MasterKey] {
+        var keys: [MasterKey] = []
+        for secret in configuration.acceptedEncryptionKeys { keys.append(try MasterKey(secret)) }
+        return keys
     }
 }

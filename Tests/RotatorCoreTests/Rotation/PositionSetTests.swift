@@ -56,4 +56,25 @@ import Testing
         #expect(generator.next() == 6_457_827_717_110_365_317)
         #expect(generator.next() == 3_203_168_211_198_807_973)
     }
+
+    @Test(arguments: [1, 63, 64, 65, 4096, 4097, 10_000])
+    func `the number at a rank is found, and how many there are is known`(_ capacity: Int) {
+        let set = PositionSet(capacity: capacity)
+        var members: [Int] = []
+        for number in 0..<capacity where number % 3 == 1 || number > capacity - 3 {
+            set.insert(number)
+            set.insert(number)
+            members.append(number)
+        }
+        #expect(set.count == members.count)
+        #expect((0..<members.count).map { set.select($0) } == members)
+        #expect(set.select(members.count) == nil && set.select(-1) == nil)
+        for number in members where number % 2 == 0 {
+            set.remove(number)
+            set.remove(number)
+        }
+        members.removeAll { $0 % 2 == 0 }
+        #expect(set.count == members.count)
+        #expect((0..<members.count).map { set.select($0) } == members)
+    }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-internal import Synchronization
+internal import RotatorCore
 
 /// Passes on that there is news, to everyone who listens. Any thread; never waits.
-final class PostgreSQLNews: Sendable {
+final class StoreNews: Sendable {
     private struct Content {
         var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
         var nextListener = 0
@@ -11,7 +11,7 @@ final class PostgreSQLNews: Sendable {
         var isClosed = false
     }
 
-    private let content = Mutex(Content())
+    private let content = OutOfLineMutex(Content())
 
     /// News from now on; begins with an element when the connection over which it comes is there already.
     func stream() -> AsyncStream<Void> {

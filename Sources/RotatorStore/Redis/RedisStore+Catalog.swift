@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+
+public import RotatorCore
+#if canImport(FoundationEssentials)
+internal import FoundationEssentials
+#else
+internal import Foundation
+#endif
+
+extension RedisStore: UpstreamCatalog {
+    /// Keys that are sent at once at most: so many are sealed before the connection serves others again.
+    private static let keysPerStage = 1000
+
+    public func services() async throws(StoreError) -> [ServiceRecord] {
+        let found = try await client.run(.services, within: RedisSession.Limit.long).elements.map(\.elements)
+        guard found.count == 4 else { throw client.unexpected }
+        var records: [ServiceRecord] = []
+        for index in found[0].indices {
+            guard let number = found[0][index].integer, let slug = found[1][index].text, let document = found[2][index].text, let sealed = found[3][index].octets
+            else { throw client.unexpected }
+            let id = ServiceID(number)
+            let headers = try opened("the headers of service \(id)") { () throws(Sealer.Failure) in try sealer.openOctets(sealed, for: .headers(id)) }
+            guard let configuration = ServiceDocument.decode(document, slug: slug, headers: headers) else {
+                throw StoreError(.damaged, "\(client.place): service \(id) cannot be read")
+            }
+            records.append(ServiceRecord(id: id, configuration: configuration))
+        }
+        return records.sorted { $0.id < $1.id }
+    }
+
+    public func insertService(_ configuration: ServiceConfiguration) async throws(StoreError) -> ServiceRecord {
+        // The number is part of what is sealed, so it must be known before the service is written.
+        let record = ServiceRecord(id: ServiceID(try await numbers("last_service", 1)), configuration: configuration)
+        try await write(record, isNew: true)
+        return record
+    }
+
+    public func updateService(_ service: ServiceRecord) async throws(StoreError) { try await write(service, isNew: false) }
+
+    private func write(_ service: ServiceRecord, isNew: Bool) async throws(StoreError) {
+        let configuration = service.configuration
+        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id))
+        let result = try await client.run(
+            .writeService,
+            [
+                [UInt8](number: service.id.rawValue), [UInt8](text: configuration.slug), [UInt8](text: ServiceDocument.encode(configuration)), sealed, writer,
+                [UInt8](text: isNew ? "1" : "0"),
+            ]
+        ).integer
+        if result == -1 { throw Self.noService(service.id) }
+        if result == -2 { throw StoreError(.conflict, "the slug \(configuration.slug) is taken") }
+    }
+
+    public func deleteService(_ id: ServiceID) async throws(StoreError) {
+        let result = try await client.run(.deleteService, [[UInt8](number: id.rawValue), writer], within: RedisSession.Limit.long).integer
+        if result == -1 { throw Self.noService(id) }
+    }
+
+    public func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord] {
+        let found = try await client.run(.keys, [[UInt8](number: service.rawValue)], within: RedisSession.Limit.long).elements.map(\.elements)
+        guard found.count == 7 else { throw client.unexpected }
+        var records: [KeyRecord] = []
+        records.reserveCapacity(found[0].count)
+        for index in found[0].indices {
+            guard let number = found[0][index].integer, let sealed = found[1][index].octets, let info = found[2][index].text.flatMap(KeyInfo.init) else {
+                throw client.unexpected
+            }
+            let id = KeyID(number)
+            let secret = try opened("key \(id)") { () throws(Sealer.Failure) in try sealer.openSecret(sealed, for: .key(id)) }
+            var record = KeyRecord(id: id, serviceID: service, secret: secret, name: info.name, weight: info.weight, isActive: info.isActive)
+            if let octets = found[3][index].octets {
+                guard let standing = StandingDocument.decode(octets) else { throw StoreError(.damaged, "\(client.place): the standing of key \(id) cannot be read") }
+                record.standing = standing
+            }
+            record.counts = Self.counts(found[4][index], found[5][index], found[6][index])
+            records.append(record)
+        }
+        return records.sorted { $0.id < $1.id }
+    }
+
+    public func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion] {
+        let first = keys.isEmpty ? 0 : try await numbers("last_key", keys.count) - Int64(keys.count) + 1
+        let token = writer + [UInt8](text: ":" + randomOctets(count: 8).map { String($0, radix: 16) }.joined())
+        for start in stride(from: 0, to: keys.count, by: Self.keysPerStage) {
+            var arguments = [token]
+            for (offset, key) in keys[start..<min(start + Self.keysPerStage, keys.count)].enumerated() {
+                let id = KeyID(first + Int64(start + offset))
+                arguments.append([UInt8](number: id.rawValue))
+                arguments.append(sealer.digest(of: key.secret, in: service) + sealer.otherDigests(of: key.secret, in: service).flatMap(\.self))
+                arguments.append(sealer.seal(key.secret, for: .key(id)))
+                arguments.append([UInt8](text: KeyInfo(isActive: key.isActive, weight: key.weight, name: key.name).text))
+            }
+            _ = try await client.run(.stageKeys, arguments, within: RedisSession.Limit.long)
+        }
+        let reply = try await client.run(.insertKeys, [[UInt8](number: service.rawValue), writer, token], within: RedisSession.Limit.long)
+        if reply.integer == -1 { throw Self.noService(service) }
+        let results = reply.elements
+        guard results.count == keys.count else { throw StoreError(.unavailable, "\(client.place): the keys that were laid ready were lost before they were written") }
+        return keys.indices.map { index in
+            let key = keys[index]
+            guard results[index].integer == 1 else { return .duplicate }
+            return .inserted(
+                KeyRecord(
+                    id: KeyID(first + Int64(index)), serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive))
+        }
+    }
+
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+        let info = KeyInfo(isActive: isActive, weight: weight, name: name)
+        if try await client.run(.updateKey, [[UInt8](number: id.rawValue), [UInt8](text: info.text), writer]).integer == -1 { throw Self.noKey(id) }
+    }
+
+    public func deleteKey(_ id: KeyID) async throws(StoreError) {
+        if try await client.run(.deleteKey, [[UInt8](number: id.rawValue), writer]).integer == -1 { throw Self.noKey(id) }
+    }
+
+    public func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int {
+        let count = try await client.run(.deleteKeys, [[UInt8](number: service.rawValue), writer], within: RedisSession.Limit.long).integer ?? 0
+        if count < 0 { throw Self.noService(service) }
+        return Int(count)
+    }
+
+    private static func noService(_ id: ServiceID) -> StoreError { StoreError(.notFound, "there is no service \(id)") }
+    private static func noKey(_ id: KeyID) -> StoreError { StoreError(.notFound, "there is no key \(id)") }
+
+    /// The last of `count` new numbers.
+    private func numbers(_ counter: String, _ count: Int) async throws(StoreError) -> Int64 {
+        guard let last = try await client.run(.numbers, [[UInt8](text: counter), [UInt8](number: Int64(count))]).integer else { throw client.unexpected }
+        return last
+    }
+}
+
+/// What an administrator may change of a key, as one text.
+private struct KeyInfo {
+    var isActive: Bool
+    var weight: Int
+    var name: String
+
+    var text: String { "\(isActive ? 1 : 0) \(weight) \(name)" }
+
+    init(isActive: Bool, weight: Int, name: String) {
+        self.isActive = isActive
+        self.weight = weight
+        self.name = name
+    }
+
+    init?(_ text: String) {
+        let parts = text.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, let weight = Int(parts[1]) else { return nil }
+        self.init(isActive: parts[0] == "1", weight: weight, name: String(parts[2]))
+    }
+}
+
+extension RedisStore: AuditLog {
+    private struct AuditDocument: Codable {
+        var at_ns: Int64
+        var actor: String
+        var action: String
+        var subject: String
+    }
+
+    public func append(_ entry: AuditEntry) async throws(StoreError) {
+        let document = AuditDocument(at_ns: entry.at.nanoseconds, actor: entry.actor, action: entry.action, subject: entry.subject)
+        guard let data = try? JSONEncoder().encode(document) else { preconditionFailure("strings and integers are always JSON") }
+        _ = try await client.run(.append, [[UInt8](data)])
+    }
+
+    public func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        guard limit > 0 else { return [] }
+        var entries: [(id: Int64, entry: AuditEntry)] = []
+        for (number, text) in try await client.run(.auditEntries, [[UInt8](number: max(0, after)), [UInt8](number: Int64(limit))]).pairs {
+            guard let id = number.integer, let octets = text.octets, let read = try? JSONDecoder().decode(AuditDocument.self, from: Data(octets)) else { continue }
+            entries.append((id, AuditEntry(at: Moment(nanoseconds: read.at_ns), actor: read.actor, action: read.action, subject: read.subject)))
+        }
+        return entries
+    }
+}
+
+/// The change of the master key.
+extension RedisStore {
+    public func reseal(limit: Int) async throws(StoreError) -> Int {
+        var left = max(0, limit)
+        let found = try await client.run(.sealed, within: RedisSession.Limit.long).elements
+        guard found.count == 3 else { throw client.unexpected }
+        var arguments: [[UInt8]] = []
+        func renew(_ hash: String, _ field: [UInt8], _ sealed: [UInt8], for subject: Sealer.Subject, _ what: @autoclosure () -> String) throws(StoreError) {
+            guard left > 0, !sealed.starts(with: sealer.prefix) else { return }
+            let octets = try opened(what()) { () throws(Sealer.Failure) in try sealer.openOctets(sealed, for: subject) }
+            arguments += [[UInt8](text: hash), field, sealed, sealer.seal(octets, for: subject)]
+            left -= 1
+        }
+        // The check value first: from then on, whoever knows the old key alone is told so at the start.
+        try renew("meta", [UInt8](text: "check"), found[0].octets ?? [], for: .check, "the value that tells its encryption key")
+        for (name, value) in found[1].pairs { try renew("settings", name.octets ?? [], value.octets ?? [], for: .setting(name.text ?? ""), "a setting") }
+        for (id, value) in found[2].pairs {
+            try renew("headers", id.octets ?? [], value.octets ?? [], for: .headers(ServiceID(id.integer ?? 0)), "the headers of a service")
+        }
+        if !arguments.isEmpty { _ = try await client.run(.replace, arguments, within: RedisSession.Limit.long) }
+        if left > 0 { left -= try await resealKeys(limit: left) }
+        return max(0, limit) - left
+    }
+
+    private func resealKeys(limit: Int) async throws(StoreError) -> Int {
+        let found = try await client.run(.outdatedKeys, [[UInt8](number: Int64(limit)), sealer.prefix], within: RedisSession.Limit.long).elements
+        var arguments: [[UInt8]] = []
+        for start in stride(from: 0, to: found.count - 2, by: 3) {
+            guard let service = found[start].integer, let number = found[start + 1].integer, let sealed = found[start + 2].octets else { throw client.unexpected }
+            let id = KeyID(number)
+            let secret = try opened("key \(id)") { () throws(Sealer.Failure) in try sealer.openSecret(sealed, for: .key(id)) }
+            arguments += [
+                [UInt8](number: service), [UInt8](number: number), sealed, sealer.seal(secret, for: .key(id)), sealer.digest(of: secret, in: ServiceID(service)),
+            ]
+        }
+        if !arguments.isEmpty { _ = try await client.run(.replaceKeys, arguments, within: RedisSession.Limit.long) }
+        return arguments.count / 5
+    }
+}

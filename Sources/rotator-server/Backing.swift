@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+
+internal import Logging
+internal import RotatorAdapters
+internal import RotatorCore
+internal import RotatorHTTP
+internal import RotatorStore
+
+/// What stands on an open store: the installation's credentials, the administration, the admin API.
+struct Backing: Sendable {
+    /// The open store.
+    let store: any Store
+    /// Who may use the proxy surface.
+    let clientKeys: [ClientKey]
+    /// Reads and changes the catalogue.
+    let administration: Administration
+    /// Answers what is not proxied.
+    let admin: AdminAPI
+
+    /// What runs beside the requests; each ends soon after its task is cancelled.
+    func jobs(_ log: ServerLog) -> [@Sendable () async -> Void] {
+        let (administration, store) = (administration, store)
+        return [
+            { await administration.runStandingWriter() }, { await administration.runReplication() },
+            { await StoreProbe(store: store, logger: log.logger("store")).run() },
+        ]
+    }
+
+    /// Opens the store of `configuration` and makes everything that stands on it; nothing is left open when it throws.
+    static func open(_ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog) async throws(StartFailure) -> Backing {
+        let store = try await openStore(configuration, log: log)
+        do throws(StartFailure) {
+            return try await over(store, configuration, catalogue: catalogue, clock: clock, log: log)
+        } catch {
+            await store.close()
+            throw error
+        }
+    }
+
+    private static func over(
+        _ store: any Store, _ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog
+    ) async throws(StartFailure) -> Backing {
+        let passwords: PasswordChecker
+        let installation: Installation
+        do throws(StoreError) {
+            passwords = try await PasswordChecker()
+            installation = try await Installation.prepare(configuration, settings: store, passwords: passwords, net: log.net) { log.reveal($0.line) }
+        } catch {
+            throw StartFailure(error, of: configuration.storeVariable)
+        }
+        let adapters = AdapterRegistry.builtIn
+        let administration = Administration(
+            store: store, link: store.replicaLink, catalogue: catalogue, adapter: { adapters[$0] }, clock: { clock.now() }, logger: log.logger("admin")
+        )
+        do throws(AdministrationError) {
+            try await administration.load()
+        } catch {
+            if case .store(let reason) = error { throw StartFailure(reason, of: configuration.storeVariable) }
+            throw StartFailure(line: "\(configuration.storeVariable): the catalogue cannot be read: \(error)", status: .failure)
+        }
+        let credentials = AdminCredentials(
+            username: Secret(configuration.adminUsername.utf8), passwordHash: installation.adminPasswordHash, passwords: passwords
+        )
+        let admin = await AdminAPI(
+            administration: administration, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
+            publicBaseURL: configuration.publicBaseURL, version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
+            verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
+        )
+        return Backing(store: store, clientKeys: installation.clientKeys, administration: administration, admin: admin)
+    }
+
+    /// Opens the store with its key and brings its schema to this version's.
+    private static func openStore(_ configuration: ServerConfiguration, log: ServerLog) async throws(StartFailure) -> any Store {
+        let keys: MasterKeyRing
+        do throws(StoreError) {
+            keys = try MasterKeyRing.of(configuration)
+        } catch {
+            throw StartFailure(error, of: Variables.dataDirectory.name)
+        }
+        do throws(StoreError) {
+            let store = try await RotatorStore.openStore(configuration.storeURL, sharing: configuration.sharedState, sealing: keys)
+            do throws(StoreError) {
+                try await store.migrate()
+            } catch {
+                await store.close()
+                throw error
+            }
+            if let warning = await (store as? RedisStore)?.durabilityWarning() { log.logger("store").warning("\(warning)") }
+            return store
+        } catch {
+            throw StartFailure(error, of: configuration.storeVariable)
+        }
+    }
+}
+
+/// Where the parts that listen already find a ``Backing`` that may come later.
+final class BackingSlot: LocalHandler {
+    private struct Content {
+        var backing: Backing?
+        var absence: String?
+    }
+
+    private let content = OutOfLineMutex(Content())
+
+    /// What stands on the store; nil while the store has not been reached.
+    var backing: Backing? { content.withLock { $0.backing } }
+
+    /// It has come.
+    func fill(_ backing: Backing) {
+        content.withLock { $0 = Content(backing: backing) }
+    }
+
+    /// It has not come, for this reason.
+    func stayEmpty(because reason: String) { content.withLock { $0.absence = reason } }
+
+    func respond(to request: LocalRequest) async -> LocalResponse {
+        // The server itself refuses requests until the catalogue is loaded, which is after this was filled.
+        guard let backing else { return LocalResponse(status: 503) }
+        return await backing.admin.respond(to: request)
+    }
+
+    /// What the operations endpoints ask.
+    var operations: OperationsSource {
+        OperationsSource(
+            missing: {
+                guard let backing = self.backing else { return ["store: \(self.content.withLock { $0.absence } ?? "not reached yet")"] }
+                switch backing.store.health {
+                case .reachable: return []
+                case .failing(let error): return ["store: \(error.message)"]
+                }
+            },
+            isStoreUp: { self.backing?.store.isReachable ?? false },
+            keyCounts: {
+                guard let administration = self.backing?.administration, let services = try? administration.services() else { return [] }
+                return services.flatMap { service in
+                    ((try? administration.keyCounts(of: service.id)) ?? [:]).sorted { $0.key.rawValue < $1.key.rawValue }
+                        .map { (service: service.configuration.slug, state: $0.key.rawValue, count: $0.value) }
+                }
+            }
+        )
+    }
+}
