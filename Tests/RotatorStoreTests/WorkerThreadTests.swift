@@ -86,7 +86,7 @@ private func wait(for semaphore: DispatchSemaphore) async {
     }
 }
 
-final class Flag: Sendable {
+private final class Flag: Sendable {
     private let value = Atomic(false)
     var isSet: Bool { value.load(ordering: .acquiring) }
     func set() { value.store(true, ordering: .releasing) }
