@@ -51,7 +51,7 @@ import Testing
         let store = try await opened(server)
         let owner = try await store.insertService(service)
         var last: Int64 = -1
-        for _ in 0..<20 { last = try await store.leaseTickets(256, of: owner.id).first + 255 }
+        for _ in 0..<20 { last = try await store.leaseTickets(65_536, of: owner.id).first + 65_535 }
         try await server.stop()
         try await server.restart()
         try await eventually { store.isReachable }
@@ -127,7 +127,7 @@ import Testing
         let store = try await opened(server)
         let owner = try await store.insertService(service)
         // What a replica that has stopped in mid-transaction leaves: an open transaction that holds the row of the epochs.
-        let other = try await PostgreSQLServerSessionsForTests(server)
+        let other = try await LoneSession(server)
         let held = Task { await other.holdEpoch() }
         try await eventually { other.isHolding }
         let duration = try await clock.measure {
@@ -169,7 +169,7 @@ import Testing
 }
 
 /// A session by itself, as a replica has it.
-private final class PostgreSQLServerSessionsForTests: Sendable {
+private final class LoneSession: Sendable {
     private let loop: StoreLoop
     private let session: PostgreSQLSession
     private let holding = Atomic(false)

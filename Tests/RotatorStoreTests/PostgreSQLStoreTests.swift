@@ -219,7 +219,7 @@ import Testing
         await store.close()
     }
 
-    @Test func `news of an import that takes long holds up no ticket`() async throws {
+    @Test func `an import that takes long holds up no ticket`() async throws {
         let store = try await opened(try await PostgreSQLServer.shared.newPlace())
         let owner = try await store.insertService(service)
         _ = try await store.leaseTickets(1, of: owner.id)

@@ -74,6 +74,7 @@ extension PostgreSQLSession {
                     WHERE k.service_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3
                     """, .integer(service.rawValue), .integer(keys.last?.id.rawValue ?? 0), .integer(Int64(Self.rowsPerStatement)))
                 for row in found.rows {
+                    if row % Self.rowsPerTurn == 0 { await Task.yield() }
                     let id = KeyID(found.integer(row, 0))
                     let sealed = found.octets(row, 1)
                     let secret = try session.opened("key \(id)") { () throws(Sealer.Failure) in try session.sealer.openSecret(sealed, for: .key(id)) }
@@ -112,7 +113,16 @@ extension PostgreSQLSession {
         // The numbers are part of what is sealed, so they must be known before the rows are. Those of duplicates are never given to anybody.
         let numbers = try await run(
             "SELECT nextval(pg_get_serial_sequence('rotator_keys', 'id')) FROM generate_series(1, $1)", .integer(Int64(keys.count)))
-        let rows = zip(numbers.rows, keys).filter { !known.contains($0.0) }.map { (id: KeyID(numbers.integer($0.0, 0)), key: $0.1, position: $0.0) }
+        var rows: [(id: KeyID, key: NewKey, position: Int)] = []
+        var digests: [[UInt8]] = []
+        var values: [[UInt8]] = []
+        for (position, key) in zip(numbers.rows, keys) where !known.contains(position) {
+            if position % Self.rowsPerTurn == 0 { await Task.yield() }
+            let id = KeyID(numbers.integer(position, 0))
+            rows.append((id, key, position))
+            digests.append(sealer.digest(of: key.secret, in: service))
+            values.append(sealer.seal(key.secret, for: .key(id)))
+        }
         let inserted = try await run(
             """
             INSERT INTO rotator_keys (id, service_id, digest, sealed_value, name, weight, is_active)
@@ -120,9 +130,8 @@ extension PostgreSQLSession {
             FROM unnest($2, $3, $4, $5, $6, $7) AS n (id, digest, sealed_value, name, weight, is_active)
             ON CONFLICT (service_id, digest) DO NOTHING RETURNING id
             """,
-            .integer(service.rawValue), .integers(rows.map(\.id.rawValue)), .octetStrings(rows.map { sealer.digest(of: $0.key.secret, in: service) }),
-            .octetStrings(rows.map { sealer.seal($0.key.secret, for: .key($0.id)) }), .texts(rows.map(\.key.name)), .integers(rows.map { Int64($0.key.weight) }),
-            .booleans(rows.map(\.key.isActive)))
+            .integer(service.rawValue), .integers(rows.map(\.id.rawValue)), .octetStrings(digests), .octetStrings(values), .texts(rows.map(\.key.name)),
+            .integers(rows.map { Int64($0.key.weight) }), .booleans(rows.map(\.key.isActive)))
         let newIDs = Set(inserted.rows.map { KeyID(inserted.integer($0, 0)) })
         var insertions = [KeyInsertion](repeating: .duplicate, count: keys.count)
         for row in rows where newIDs.contains(row.id) {

@@ -9,8 +9,10 @@ internal import Foundation
 
 /// The standing of keys, and what was counted of them.
 extension PostgreSQLSession {
-    /// How many rows a statement takes or gives at most: so many are encoded, sealed or opened before the loop serves others again.
+    /// How many rows a statement takes or gives at most.
     static let rowsPerStatement = 1000
+    /// How many rows are sealed or opened before the loop serves others again.
+    static let rowsPerTurn = 100
 
     func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
         // In the order of numbers, so that writers who meet wait for each other, and not for ever.

@@ -7,10 +7,10 @@ extension PostgreSQLSession {
     func leaseTickets(_ count: Int, of service: ServiceID) async throws(StoreError) -> TicketLease {
         try await call(within: Limit.quick) { session throws(PostgreSQLError) in
             // The table is unlogged: a lease waits for no disk, and a crash of the server empties it. Then counting begins with the time in
-            // microseconds, which is beyond every ticket that was handed out, for nobody takes a million in a second.
+            // nanoseconds, which is beyond every ticket that was handed out, for nobody takes one in a nanosecond.
             let leased = try await session.run(
                 """
-                INSERT INTO rotator_tickets AS t (service_id, next) VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $2)
+                INSERT INTO rotator_tickets AS t (service_id, next) VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000 + $2)
                 ON CONFLICT (service_id) DO UPDATE SET next = t.next + $2
                 RETURNING t.next - $2, (SELECT catalogue FROM rotator_epoch), (SELECT standings FROM rotator_epoch)
                 """, .integer(service.rawValue), .integer(Int64(count)))
@@ -55,7 +55,7 @@ extension PostgreSQLSession {
             guard !found.rows.isEmpty else { throw PostgreSQLError(.damaged, "\(session.connector.place): the row of the epochs is missing") }
             var standings: [KeyID: StandingRecord] = [:]
             for row in found.rows {
-                if row % 1000 == 999 { await Task.yield() }
+                if row % Self.rowsPerTurn == 0 { await Task.yield() }
                 guard let key = found.optionalInteger(row, 2).map({ KeyID($0) }) else { continue }
                 standings[key] = try session.standing(of: key, in: found, row, from: 3)
             }

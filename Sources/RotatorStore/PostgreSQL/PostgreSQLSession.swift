@@ -224,8 +224,9 @@ actor PostgreSQLSession {
     /// Sees to it that there is a connection: the one that is there unless it has broken meanwhile, or a new one.
     private func connect() async throws(PostgreSQLError) {
         if let connection {
-            // One that was made before an outage may be dead without knowing it.
-            if madeAfter == condition.recoveries, connection.takeInput() { return }
+            // One that was made before an outage may be dead without knowing it. Twice, because a server that ends a connection says so first, and the
+            // end itself is read after what it said.
+            if madeAfter == condition.recoveries, connection.takeInput(), connection.takeInput() { return }
             disconnect()
         }
         if let last = lastRefusal, last.recoveries == condition.recoveries, Instant.now < last.nextAttempt { throw last.error }
@@ -235,7 +236,7 @@ actor PostgreSQLSession {
             lastRefusal = nil
         } catch {
             disconnect()
-            lastRefusal = (error, .now + backoff.next(), condition.recoveries)
+            lastRefusal = (error, .now + backoff.next(), madeAfter)
             throw error
         }
     }
