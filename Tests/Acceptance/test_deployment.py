@@ -117,7 +117,8 @@ def test_replicas_share_their_stores_and_stand_behind_the_balancer():
     caddyfile = (DEPLOY / "Caddyfile").read_text()
     upstreams = re.search(r"reverse_proxy (.*) \{", caddyfile)[1].split()
     assert upstreams == [f"{name}:8000" for name in replicas]
-    assert "health_uri /healthz" in caddyfile and "flush_interval -1" in caddyfile
+    assert "health_uri /admin/app-config" in caddyfile, "200 while a replica takes requests, also from memory"
+    assert "flush_interval -1" in caddyfile
     redis = " ".join(file["services"]["redis"]["command"])
     assert "appendonly yes" in redis and "noeviction" in redis
 
@@ -150,7 +151,8 @@ def test_the_unit_leaves_time_for_the_drain_and_does_not_restart_what_cannot_sta
     text = UNIT.read_text()
     assert int(re.search(r"^TimeoutStopSec=(\d+)", text, re.M)[1]) > 30
     assert re.search(r"^RestartPreventExitStatus=78$", text, re.M)
-    assert set(re.findall(r"^Environment=([A-Z_]+)=", text, re.M)) <= known_variables()
+    # The one that is not the program's own is that of its runtime.
+    assert set(re.findall(r"^Environment=([A-Z_]+)=", text, re.M)) <= known_variables() | {"LIBDISPATCH_LOG"}
 
 
 # --- Kubernetes -----------------------------------------------------------------------------------------------------------------------
@@ -180,7 +182,8 @@ def test_the_manifests_belong_together():
     ):  # fmt: skip
         assert selector.items() <= labels.items()
     assert found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == found["Deployment"]["metadata"]["name"]
-    assert found["HorizontalPodAutoscaler"]["spec"]["minReplicas"] >= 2 > found["PodDisruptionBudget"]["spec"]["minAvailable"]
+    assert found["HorizontalPodAutoscaler"]["spec"]["minReplicas"] >= 2
+    assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1, "one at a time, however many there are"
 
 
 def test_a_pod_is_restricted_probed_where_there_is_something_and_given_time():
@@ -218,7 +221,9 @@ def test_the_example_secrets_are_refused(tmp_path):
 
 def test_the_runbook_names_files_and_variables_that_exist():
     text = (DEPLOY / "RUNBOOK.md").read_text()
-    for path in re.findall(r"deploy/[\w./-]+\w", text):
+    # What the operator makes, and kubectl's name of the Deployment.
+    made = {"deploy/rotator.env", "deploy/replicas.env", "deploy/rotator"}
+    for path in set(re.findall(r"deploy/[\w./-]+\w", text)) - made:
         assert (REPOSITORY / path).exists(), path
     named = set(re.findall(r"\b([A-Z]{3,}(?:_[A-Z]+)+)=", text)) - {"NEW_KEY"}
     assert named <= known_variables() | {"ENCRYPTION_KEYS_ACCEPTED"}, named - known_variables()
