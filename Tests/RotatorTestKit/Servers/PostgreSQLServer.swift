@@ -1,27 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 public import RotatorStore
-internal import Dispatch
 internal import Foundation
 internal import Synchronization
 
 /// A PostgreSQL server of a test's own, on a socket in a directory of its own, from the installed package. Keeps nothing: it ends and takes its
 /// directory with it when it is no longer referred to, and when the test's process ends, however that ends.
-///
-/// A shell supervises it: it carries out what is written to it line by line, and takes everything down at the end of its input.
 public final class PostgreSQLServer: Sendable {
-    /// What cannot be done with the server, in its own words.
-    public struct Failure: Error, CustomStringConvertible {
-        /// What was said.
-        public let description: String
-    }
-
-    /// Where its socket, its data (`data`) and its log (`log`) are.
-    public let directory: String
-    private let supervisor: Process
-    private let input: FileHandle
-    private let output: FileHandle
-    private let queue = DispatchQueue(label: "PostgreSQLServer")
+    private let supervisor: ServerSupervisor
     private let databaseCount = Mutex(0)
 
     private static let sharedServer = Task { try await start() }
@@ -31,33 +17,22 @@ public final class PostgreSQLServer: Sendable {
         get async throws { try await sharedServer.value }
     }
 
+    /// Where its socket, its data (`data`) and its log (`log`) are.
+    public var directory: String { supervisor.directory }
+
     /// Starts a server with the given settings besides those that make it quick.
     public static func start(settings: [String: String] = [:]) async throws -> PostgreSQLServer {
         let server = try PostgreSQLServer()
         let settings = ["max_connections": "300", "shared_buffers": "32MB", "fsync": "off", "log_min_messages": "warning"].merging(settings) { $1 }
         let lines = settings.map { "\($0.key) = '\($0.value)'\n" }.joined()
-        try await server.tell("settings \(Data(lines.utf8).base64EncodedString())")
-        try await server.tell("start")
+        try await server.supervisor.tell("settings \(Data(lines.utf8).base64EncodedString())")
+        try await server.supervisor.tell("start")
         return server
     }
 
     private init() throws {
-        directory = FileManager.default.temporaryDirectory.appendingPathComponent("rotator-pg-\(UInt64.random(in: 0 ... .max))").path
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
-        let bin = try Self.programs()
-        supervisor = Process()
-        supervisor.executableURL = URL(fileURLWithPath: "/bin/sh")
-        supervisor.arguments = ["-c", Self.script, "sh", directory, bin]
-        let input = Pipe()
-        let output = Pipe()
-        supervisor.standardInput = input
-        supervisor.standardOutput = output
-        self.input = input.fileHandleForWriting
-        self.output = output.fileHandleForReading
-        try supervisor.run()
+        supervisor = try ServerSupervisor(of: "PostgreSQL", directoryPrefix: "rotator-pg", script: Self.script, arguments: [try Self.programs()])
     }
-
-    deinit { try? input.close() }
 
     /// A location in a new, empty database.
     public func newPlace() async throws -> StoreURL { try StoreURL(location(of: try await newDatabase())) }
@@ -77,74 +52,32 @@ public final class PostgreSQLServer: Sendable {
 
     /// Runs statements by psql and returns the rows, one a line, with `|` between columns.
     public func query(_ sql: String, in database: String) async throws -> String {
-        try await run("psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, location(of: database)])
+        try await ServerSupervisor.run("\(Self.programs())/psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, location(of: database)])
     }
 
     /// What pg_dump writes of `database`.
-    public func dump(of database: String) async throws -> String { try await run("pg_dump", ["--inserts", location(of: database)]) }
+    public func dump(of database: String) async throws -> String { try await ServerSupervisor.run("\(Self.programs())/pg_dump", ["--inserts", location(of: database)]) }
 
     /// What the server has logged.
-    public var log: String { get throws { String(decoding: try Data(contentsOf: URL(fileURLWithPath: "\(directory)/log")), as: UTF8.self) } }
+    public var log: String { get throws { try supervisor.log } }
 
     /// Ends the server: its connections are cut, as by a crash.
-    public func stop() async throws { try await tell("stop") }
+    public func stop() async throws { try await supervisor.tell("stop") }
 
     /// Starts the server again, with the data that it had.
-    public func restart() async throws { try await tell("start") }
+    public func restart() async throws { try await supervisor.tell("start") }
 
     /// Stops all of its processes where they are (SIGSTOP): connections stay, and nothing answers.
-    public func freeze() async throws { try await tell("freeze") }
+    public func freeze() async throws { try await supervisor.tell("freeze") }
 
     /// Lets them go on (SIGCONT).
-    public func thaw() async throws { try await tell("thaw") }
-
-    private func tell(_ command: String) async throws {
-        let answer: String = await withCheckedContinuation { continuation in
-            queue.async { [input, output] in
-                do { try input.write(contentsOf: Data("\(command)\n".utf8)) } catch { return continuation.resume(returning: "\(error)") }
-                var answer = Data()
-                while answer.last != 0x0A {
-                    let octets = output.availableData
-                    if octets.isEmpty { break }
-                    answer += octets
-                }
-                continuation.resume(returning: String(decoding: answer, as: UTF8.self))
-            }
-        }
-        guard answer == "done\n" else { throw Failure(description: "PostgreSQL: \(command.prefix { $0 != " " }): \(answer)\((try? log) ?? "")") }
-    }
-
-    private func run(_ program: String, _ arguments: [String]) async throws -> String {
-        let bin = try Self.programs()
-        let result: Result<String, any Error> = await withCheckedContinuation { continuation in
-            DispatchQueue.global().async {
-                let process = Process()
-                process.executableURL = URL(fileURLWithPath: "\(bin)/\(program)")
-                process.arguments = arguments
-                let output = Pipe()
-                let errors = Pipe()
-                process.standardOutput = output
-                process.standardError = errors
-                do {
-                    try process.run()
-                    let said = output.fileHandleForReading.readDataToEndOfFile()
-                    let complaint = errors.fileHandleForReading.readDataToEndOfFile()
-                    process.waitUntilExit()
-                    guard process.terminationStatus == 0 else { throw Failure(description: "\(program): \(String(decoding: complaint, as: UTF8.self))") }
-                    continuation.resume(returning: .success(String(decoding: said, as: UTF8.self).trimmingCharacters(in: .newlines)))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        return try result.get()
-    }
+    public func thaw() async throws { try await supervisor.tell("thaw") }
 
     /// The directory of the newest installed version's programs.
     private static func programs() throws -> String {
         let root = "/usr/lib/postgresql"
         let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap(Int.init).sorted()
-        guard let newest = versions.last else { throw Failure(description: "PostgreSQL's server is not installed: apt-get install postgresql") }
+        guard let newest = versions.last else { throw ServerFailure(description: "PostgreSQL's server is not installed: apt-get install postgresql") }
         return "\(root)/\(newest)/bin"
     }
 
