@@ -13,7 +13,4 @@ extension RotatingKeyPool {
             family.desk.open(fitCount: board.rotation.fit.count, ask: ask)
         }
     }
-
-    /// Whether ``shareRotation(ask:)`` has been called.
-    public var isRotationShared: Bool { family.desk.isShared }
 }

@@ -25,11 +25,7 @@ public final class TicketDesk: Sendable {
     /// A local stretch over more keys than this is cut: a replica comes back to the shared order before it has gone round a huge pool.
     static let localTurnsMax = 1024
 
-    private let isOpen = Atomic<Bool>(false)
     private let state = Mutex(State())
-
-    /// Whether rotation is shared. Costs one load.
-    var isShared: Bool { isOpen.load(ordering: .relaxed) }
 
     /// Begins to share. `ask` is called when a block is wanted, on any thread, perhaps under the pool's lock: it must not call the pool.
     func open(fitCount: Int, ask: @escaping @Sendable (TicketDesk) -> Void) {
@@ -38,7 +34,6 @@ public final class TicketDesk: Sendable {
             state.isAsked = true
             state.fitCount = fitCount
         }
-        isOpen.store(true, ordering: .releasing)
         ask(self)
     }
 

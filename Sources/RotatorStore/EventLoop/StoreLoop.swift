@@ -144,38 +144,11 @@ final class StoreLoop: SerialExecutor {
         return timer
     }
 
-    /// Returns when `fd` is ready for any of `readiness`, or at `deadline`. For actors of this loop, one waiter per descriptor and direction.
-    ///
-    /// - Returns: what it is ready for; empty at the deadline.
-    func wait(for readiness: Readiness, of fd: CInt, until deadline: ContinuousClock.Instant, isolation: isolated (any Actor)? = #isolation) async -> Readiness {
-        let waiting = Waiting()
-        return await withCheckedContinuation(isolation: isolation) { continuation in
-            waiting.continuation = continuation
-            let watch = watch(fd) { ready in self.end(waiting, with: ready) }
-            waiting.watch = watch
-            setReadiness(readiness, of: watch)
-            waiting.timer = schedule(at: deadline) { self.end(waiting, with: []) }
-        }
-    }
-
     /// Returns at `deadline`. For actors of this loop.
     func sleep(until deadline: ContinuousClock.Instant, isolation: isolated (any Actor)? = #isolation) async {
         await withCheckedContinuation(isolation: isolation) { continuation in
             schedule(at: deadline) { continuation.resume() }
         }
-    }
-
-    private final class Waiting {
-        var continuation: CheckedContinuation<Readiness, Never>?
-        var watch: Watch?
-        var timer: Timer?
-    }
-
-    private func end(_ waiting: Waiting, with ready: Readiness) {
-        if let watch = waiting.watch { cancel(watch) }
-        waiting.timer?.cancel()
-        waiting.continuation?.resume(returning: ready)
-        waiting.continuation = nil
     }
 
     private func run() {

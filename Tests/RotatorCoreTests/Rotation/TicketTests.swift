@@ -124,7 +124,6 @@ import Testing
         #expect(replica.takeRequest() != nil)
         #expect(replica.pool.spend(at: start) == nil)
         let successor = replica.pool.adding([.numbered(1), .numbered(2)], at: start)
-        #expect(successor.isRotationShared)
         #expect((0..<4).map { _ in successor.spend(at: start) } == [1, 2, 1, 2])
     }
 
