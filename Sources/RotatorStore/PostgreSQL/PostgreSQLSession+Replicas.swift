@@ -27,7 +27,8 @@ extension PostgreSQLSession {
     }
 
     func catalogueChanges(after revision: Int64) async throws(StoreError) -> CatalogueNews {
-        try await call(within: Limit.short) { session throws(PostgreSQLError) in
+        // Every change asks this first: while the server is mute, its refusal must not take longer.
+        try await call(within: Limit.quick) { session throws(PostgreSQLError) in
             // One statement sees one state. A revision of the future was reached before the database was set back to an older state.
             let found = try await session.run(
                 """

@@ -139,7 +139,8 @@ extension RedisStore: ReplicaLink {
     public func epoch() async throws(StoreError) -> ReplicaEpoch { try await client.epoch(.epoch) }
 
     public func catalogueChanges(after revision: Int64) async throws(StoreError) -> CatalogueNews {
-        let found = try await client.run(.changes, [[UInt8](number: revision)]).elements
+        // Every change asks this first: while the server is mute, its refusal must not take longer.
+        let found = try await client.run(.changes, [[UInt8](number: revision)], within: RedisSession.Limit.quick).elements
         guard found.count >= 2, let present = found[0].integer else { throw client.unexpected }
         guard found[1].integer == 1 else { return CatalogueNews(changedServices: nil, revision: present) }
         var services: [ServiceID] = []
