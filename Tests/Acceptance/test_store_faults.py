@@ -375,10 +375,6 @@ def test_after_all_faults_and_a_restart_every_decision_stands(name, ordeals):
     assert all(states == ["cooling"] * 2 for states in ordeal.after_restart.values()), ordeal.after_restart
 
 
-# A batch that was written when the connection broke, before it could be confirmed, is written again: the counts of a quarter of a second.
-TWICE = 12
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ORDEALS)
 def test_no_count_is_lost_by_outages_of_less_than_a_minute(name, ordeals):
@@ -388,10 +384,9 @@ def test_no_count_is_lost_by_outages_of_less_than_a_minute(name, ordeals):
     wanted, listed = ordeal.counts
     if name == "redis":
         # A backup brings back what it holds: what was counted between it and the loss is in no file any more.
-        assert all(wanted[key] + TWICE >= count[key] > 0.5 * wanted[key] for count in listed for key in wanted), (wanted, listed)
+        assert all(wanted[key] >= count[key] > 0.5 * wanted[key] for count in listed for key in wanted), (wanted, listed)
     else:
-        assert listed[0] == listed[1], "both replicas tell the same"
-        assert all(wanted[key] <= listed[0][key] <= wanted[key] + TWICE for key in wanted), (wanted, listed)
+        assert listed == [wanted, wanted]
 
 
 # --- A store that is away at start -----------------------------------------------------------------------------------------------------

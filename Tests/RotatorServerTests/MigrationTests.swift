@@ -35,7 +35,7 @@ private actor BreakingStore: Store {
         return try await store.insertKeys(keys, into: service)
     }
 
-    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         try write()
         try await store.record(updates)
     }

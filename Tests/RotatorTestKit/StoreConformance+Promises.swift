@@ -340,6 +340,24 @@ extension StoreConformance {
                 try expect(try await store.keys(of: owner.id)[0].standing, equals: cleared, "the same once more")
             }
         },
+        Promise("a batch that is written again is not counted again, and a later one is, whoever else writes") { place in
+            try await place.withStore { store in
+                let owner = try await store.insertService(service("one"))
+                let key = try await insert(["a"], into: owner.id, of: store)[0].id
+                let one: [KeyID: StandingUpdate] = [key: StandingUpdate(standing: sampleStanding, counts: KeyCounts(successes: 1, failures: 0, lastUsedAt: nil))]
+                let later = sampleStanding(later: 5)
+                for number: Int64 in [1, 1, 2, 2, 1, 5, 5, 3] { try await store.record(one, batch: LedgerBatch(writer: "w", number: number)) }
+                try expect(try await store.counts(of: [key])[key]?.successes, equals: 3, "counts of the batches 1, 2 and 5")
+                try await store.record([key: StandingUpdate(standing: later)], batch: LedgerBatch(writer: "w", number: 5))
+                try expect(try await store.keys(of: owner.id)[0].standing, equals: sampleStanding, "a standing in a batch that was written")
+                try await store.record(one, batch: LedgerBatch(writer: "other", number: 2))
+                try await store.record(one)
+                try await store.record(one)
+                try expect(try await store.counts(of: [key])[key]?.successes, equals: 6, "counts of another writer, and of nobody in particular")
+                try await store.record([key: StandingUpdate(standing: later)], batch: LedgerBatch(writer: "w", number: 6))
+                try expect(try await store.keys(of: owner.id)[0].standing, equals: later, "a standing in the next batch")
+            }
+        },
         Promise("counts add up, the latest use stays, and both survive a restart") { place in
             let first = try await place.open()
             try await first.migrate()

@@ -158,4 +158,10 @@ public struct StandingUpdate: Sendable, Hashable {
         self.standing = standing
         self.counts = counts
     }
+
+    /// Takes in what has come since.
+    public mutating func add(_ later: StandingUpdate) {
+        if let standing = later.standing { self.standing = standing }
+        counts.add(later.counts)
+    }
 }

@@ -92,9 +92,8 @@ extension RotatingKeyPool {
     /// Whether a standing has changed that ``takeUnrecorded(at:)`` has not handed out. Costs one load.
     public var hasUnrecordedStanding: Bool { family.hasUnrecordedStanding.load(ordering: .relaxed) }
 
-    /// What is to be written down since the last call: standings that have changed, and what was counted. Each change is handed out once; give it
-    /// back with ``giveBack(_:)`` when writing fails. One task at a time. Costs a look at each key when anything has changed, and nothing to the
-    /// other threads.
+    /// What is to be written down since the last call: standings that have changed, and what was counted. Each change is handed out once: keep it until
+    /// it is written. One task at a time. Costs a look at each key when anything has changed, and nothing to the other threads.
     public func takeUnrecorded(at now: Moment) -> [KeyID: StandingUpdate] {
         guard family.hasUnrecorded.exchange(false, ordering: .sequentiallyConsistent) else { return [:] }
         family.hasUnrecordedStanding.store(false, ordering: .sequentiallyConsistent)
@@ -116,20 +115,6 @@ extension RotatingKeyPool {
             }
         }
         return updates
-    }
-
-    /// Has what was taken handed out by the next ``takeUnrecorded(at:)`` again.
-    public func giveBack(_ updates: [KeyID: StandingUpdate]) {
-        family.withLock { _ in
-            for (id, update) in updates {
-                guard let entry = board.member(id) else { continue }
-                unsafe entry.recordedCounts.successes -= update.counts.successes
-                unsafe entry.recordedCounts.failures -= update.counts.failures
-                entry.isUnrecorded.store(true, ordering: .sequentiallyConsistent)
-                if update.standing != nil { family.markUnrecordedStanding(entry) }
-            }
-        }
-        family.hasUnrecorded.store(true, ordering: .sequentiallyConsistent)
     }
 
     /// Has every standing handed out again that says more than that a key is well: for a store that has lost what it knew.
@@ -155,7 +140,7 @@ extension RotatingKeyPool {
         }
     }
 
-    /// Takes in what all replicas together have recorded of these keys, this one's part included. Not while an update of them is being written.
+    /// Takes in what all replicas together have recorded of these keys, this one's part included. Not while something that was taken is not written.
     public func learn(_ totals: [KeyID: KeyCounts]) {
         family.withLock { _ in
             for (id, total) in totals {

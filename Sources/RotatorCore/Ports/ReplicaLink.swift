@@ -19,9 +19,17 @@ public protocol ReplicaLink: Sendable {
     /// Standings that were recorded after `epoch`, whoever recorded them.
     func standings(after epoch: Int64) async throws(StoreError) -> StandingNews
 
+    /// Tells the other replicas at once what this one has decided, where that goes another way than writing it down does; what cannot be told is told
+    /// by the store itself later. Does nothing by default: then `KeyLedger/record(_:batch:)` tells.
+    func announce(_ standings: [KeyID: StandingRecord]) async
+
     /// An element each time that something may have been published by any replica, this one included, and each time that the connection over which
     /// news comes has been made (again). Elements that nobody took are folded into one. Ends when the store is closed.
     func news() -> AsyncStream<Void>
+}
+
+extension ReplicaLink {
+    public func announce(_ standings: [KeyID: StandingRecord]) async {}
 }
 
 /// Where the shared state of replicas stands. Both numbers only grow, also when shared state that was lost begins anew.

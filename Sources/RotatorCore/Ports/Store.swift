@@ -40,10 +40,32 @@ public protocol KeyLedger: Sendable {
     ///
     /// Counts are added to what is there. A standing replaces the one that is there, whole, unless it is older
     /// (``StandingRecord/isOlder(than:)``): then it is passed over, and the counts beside it are not.
-    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError)
+    ///
+    /// - Parameter batch: where it is given, and its writer has written one of this number or a higher one already, nothing is done: so a batch of
+    ///   which nobody knows whether it was written can be written again. A writer that is silent for a day may be forgotten.
+    func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError)
 
     /// What all replicas together have recorded of these keys; keys that are gone are left out.
     func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts]
+}
+
+extension KeyLedger {
+    /// Writes what there is to tell of the given keys, whatever was written before.
+    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) { try await record(updates, batch: nil) }
+}
+
+/// Tells a batch of updates from the others of the same writer.
+public struct LedgerBatch: Sendable, Hashable {
+    /// Who writes it: at random for each process, up to 64 characters.
+    public var writer: String
+    /// 1 for the writer's first, and growing.
+    public var number: Int64
+
+    /// A batch of a writer.
+    public init(writer: String, number: Int64) {
+        self.writer = writer
+        self.number = number
+    }
 }
 
 /// Small named values of the installation itself (generated secrets' hashes, the token key): sealed at rest.

@@ -108,6 +108,7 @@ extension Administration {
             // Written before it is done, so that a store that is away refuses it whole. What others write of this key is older from now on.
             try await self.write { () async throws(StoreError) in try await self.store.record([id: StandingUpdate(standing: standing)]) }
             _ = entry.pool.reset(id, to: standing, at: self.clock())
+            await self.link?.announce([id: standing])
             await self.audit("key.reset", "key \(id) of service \(entry.record.id)", by: actor)
             return try self.key(id)
         }

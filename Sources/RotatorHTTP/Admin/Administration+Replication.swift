@@ -64,7 +64,7 @@ extension Administration {
         do throws(StoreError) { news = try await link.catalogueChanges(after: seen.catalogue) } catch { throw .store(error) }
         guard let changed = news.changedServices else { return try await reconcile() }
         if !changed.isEmpty { try await reconcile(only: Set(changed)) }
-        state.withLock { $0.hasSeen(catalogue: news.revision) }
+        state.withLock { $0.seen?.catalogue = news.revision }
     }
 
     private func catchUpStandings(with link: any ReplicaLink) async throws {
@@ -75,7 +75,8 @@ extension Administration {
             // Shared state has begun anew: everybody tells again what is not at rest.
             if !news.isComplete { pool.markStandingsUnrecorded() }
         }
-        state.withLock { $0.hasSeen(standings: news.epoch) }
+        // Wherever it stands: a store that was restored from a backup has gone back.
+        state.withLock { $0.seen?.standings = news.epoch }
     }
 
     /// Gets a pool the tickets that it asked for.
@@ -122,12 +123,30 @@ extension Administration {
         return view
     }
 
-    /// Reads what all replicas together have counted of these keys, for whoever looks at them now. What cannot be read stays as it was last known.
+    /// Reads what all replicas together have counted of these keys, for whoever looks at them now. What cannot be read within half a second stays as it
+    /// was last known: a listing does not wait for a store that is mute.
     private func refreshCounts(of ids: [KeyID], in service: ServiceID) async {
-        guard link != nil, !ids.isEmpty, let pool = try? entry(service).pool else { return }
+        guard !ids.isEmpty, let pool = try? entry(service).pool else { return }
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        Task {
+            await readCounts(of: ids, into: pool)
+            end.finish()
+        }
+        let patience = Task {
+            try? await Task.sleep(for: Self.countPatience)
+            end.finish()
+        }
+        for await _ in ends {}
+        patience.cancel()
+    }
+
+    private static var countPatience: Duration { .milliseconds(500) }
+
+    private func readCounts(of ids: [KeyID], into pool: RotatingKeyPool) async {
         do { try await standingGate.enter() } catch { return }
         defer { standingGate.leave() }
-        guard let totals = try? await store.counts(of: ids) else { return }
+        // What is on its way may be among the totals or not.
+        guard state.withLock({ $0.unwritten == nil && $0.waiting.isEmpty }), let totals = try? await store.counts(of: ids) else { return }
         pool.learn(totals)
     }
 }

@@ -53,24 +53,43 @@ extension Administration {
     }
 
     private func writeStandings() async -> Bool {
+        await takeStandings()
+        // What could not be written the last time first, as it was: the store knows it by its number, should it have been written after all.
+        if let batch = state.withLock(\.unwritten), await !write(batch) { return false }
+        let next = state.withLock { state -> StandingBatch? in
+            guard !state.waiting.isEmpty else { return nil }
+            state.lastBatchNumber += 1
+            let batch = StandingBatch(mark: LedgerBatch(writer: ledgerWriter, number: state.lastBatchNumber), updates: state.waiting)
+            (state.unwritten, state.waiting) = (batch, [:])
+            return batch
+        }
+        guard let next else { return true }
+        return await write(next)
+    }
+
+    /// Puts what all pools have learned since the last time to what waits to be written, and tells the other replicas what was decided. Inside the
+    /// standing gate only.
+    private func takeStandings() async {
         let now = clock()
-        let pools = state.withLock { $0.entries.values.map(\.pool) }
-        var taken: [(pool: RotatingKeyPool, updates: [KeyID: StandingUpdate])] = []
-        var batch: [KeyID: StandingUpdate] = [:]
-        for pool in pools {
+        var standings: [KeyID: StandingRecord] = [:]
+        for pool in state.withLock({ $0.entries.values.map(\.pool) }) {
             let updates = pool.takeUnrecorded(at: now)
             if updates.isEmpty { continue }
-            taken.append((pool, updates))
-            batch.merge(updates) { _, newer in newer }
+            standings.merge(updates.compactMapValues(\.standing)) { _, newer in newer }
+            state.withLock { state in
+                for (id, update) in updates { state.waiting[id, default: StandingUpdate(standing: nil)].add(update) }
+            }
         }
-        if batch.isEmpty { return true }
+        if !standings.isEmpty { await link?.announce(standings) }
+    }
+
+    private func write(_ batch: StandingBatch) async -> Bool {
         do {
-            try await store.record(batch)
+            try await store.record(batch.updates, batch: batch.mark)
+            state.withLock { $0.unwritten = nil }
             return true
         } catch {
-            logger.debug("standings were not written", metadata: ["error": "\(error)", "keys": "\(batch.count)"])
-            // A pool that has been succeeded meanwhile shares its standing with the successor, so the mark reaches it.
-            for (pool, updates) in taken { pool.giveBack(updates) }
+            logger.debug("standings were not written", metadata: ["error": "\(error)", "keys": "\(batch.updates.count)"])
             return false
         }
     }

@@ -25,16 +25,20 @@ public final class Administration: Sendable {
         var auditBacklog: [AuditEntry] = []
         /// Entries that found no room in the backlog.
         var auditEntriesLost = 0
+        /// What was taken from the pools: a batch that is not known to be written, and what has come since.
+        var unwritten: StandingBatch?
+        var waiting: [KeyID: StandingUpdate] = [:]
+        var lastBatchNumber: Int64 = 0
         /// Up to where this replica has followed the others; nil until the store has been read.
         var seen: ReplicaEpoch?
         /// How each pool's tickets are leased. One task at a time for each.
         var pacings: [ServiceID: TicketPacing] = [:]
+    }
 
-        /// This replica has followed the others up to there.
-        mutating func hasSeen(catalogue: Int64 = 0, standings: Int64 = 0) {
-            guard let present = seen else { return }
-            seen = ReplicaEpoch(catalogue: max(present.catalogue, catalogue), standings: max(present.standings, standings))
-        }
+    /// What pools have learned, on its way to the store.
+    struct StandingBatch: Sendable {
+        var mark: LedgerBatch
+        var updates: [KeyID: StandingUpdate]
     }
 
     /// Where requests find the services.
@@ -45,6 +49,8 @@ public final class Administration: Sendable {
     let logger: Logger
     let state = OutOfLineMutex(State())
     let standingGate = SerialGate(waitingMax: 256)
+    /// What the store knows this process's batches by.
+    let ledgerWriter = String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
     /// What is shared with other replicas over the store; nil where the store is this process's alone.
     let link: (any ReplicaLink)?
     /// Pools that want tickets. Each stands in it once at most.

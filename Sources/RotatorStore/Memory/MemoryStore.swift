@@ -18,6 +18,7 @@ public actor MemoryStore: Store {
     private var lastKey: Int64 = 0
     private var settings: [String: [UInt8]] = [:]
     private var audit: [AuditEntry] = []
+    private var lastBatches: [String: Int64] = [:]
     private let isClosed = OutOfLineMutex(false)
 
     /// An empty store, ready for use.
@@ -135,8 +136,12 @@ extension MemoryStore: UpstreamCatalog {
 }
 
 extension MemoryStore: KeyLedger, SettingStore, AuditLog {
-    public func record(_ updates: [KeyID: StandingUpdate]) throws(StoreError) {
+    public func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) throws(StoreError) {
         try requireOpen()
+        if let batch {
+            if let last = lastBatches[batch.writer], batch.number <= last { return }
+            lastBatches[batch.writer] = batch.number
+        }
         for (id, update) in updates {
             guard var record = records[id] else { continue }
             if let standing = update.standing, !standing.isOlder(than: record.standing) { record.standing = standing }

@@ -74,6 +74,12 @@ enum PostgreSQLSchema {
             subject text NOT NULL
         );
 
+        CREATE TABLE rotator_writers (
+            name text PRIMARY KEY,
+            batch bigint NOT NULL,
+            written_at timestamptz NOT NULL
+        );
+
         CREATE TABLE rotator_epoch (
             id smallint PRIMARY KEY CHECK (id = 1),
             began bigint NOT NULL,
@@ -97,7 +103,7 @@ enum PostgreSQLSchema {
     ]
 
     /// What a database of another program is told by: our names without ``steps``' first table.
-    static let tables = ["settings", "services", "keys", "standings", "audit", "epoch", "changes", "tickets"].map { "rotator_\($0)" }
+    static let tables = ["settings", "services", "keys", "standings", "audit", "writers", "epoch", "changes", "tickets"].map { "rotator_\($0)" }
 }
 
 /// What is read of a database before anything is changed in it.

@@ -14,10 +14,11 @@ extension PostgreSQLSession {
     /// How many rows are sealed or opened before the loop serves others again.
     static let rowsPerTurn = 100
 
-    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         // In the order of numbers, so that writers who meet wait for each other, and not for ever.
         let updates = updates.sorted { $0.key < $1.key }
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
+            if let batch, try await !session.isNew(batch) { return }
             var later: [(key: KeyID, standing: StandingRecord)] = []
             for start in stride(from: 0, to: updates.count, by: Self.rowsPerStatement) {
                 later += try await session.addCounts(updates[start..<min(start + Self.rowsPerStatement, updates.count)])
@@ -28,6 +29,17 @@ extension PostgreSQLSession {
                 try await session.write(later[start..<min(start + Self.rowsPerStatement, later.count)], epoch: epoch)
             }
         }
+    }
+
+    /// Notes a batch; false when it has been written. A writer's first one also takes away those of writers who have been silent for a day.
+    private func isNew(_ batch: LedgerBatch) async throws(PostgreSQLError) -> Bool {
+        if batch.number == 1 { _ = try await run("DELETE FROM rotator_writers WHERE written_at < now() - interval '1 day'") }
+        return try await run(
+            """
+            INSERT INTO rotator_writers AS w (name, batch, written_at) VALUES ($1, $2, now())
+            ON CONFLICT (name) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at WHERE w.batch < excluded.batch
+            """, .text(batch.writer), .integer(batch.number)
+        ).changeCount > 0
     }
 
     /// Adds up, makes rows where there are none, and locks them. Returns those standings that are not older than what is there.

@@ -106,9 +106,9 @@ extension PostgreSQLStore: UpstreamCatalog {
 }
 
 extension PostgreSQLStore: KeyLedger {
-    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    public func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         guard !updates.isEmpty else { return }
-        try await run { () async throws(StoreError) in try await server.ledger.record(updates) }
+        try await run { () async throws(StoreError) in try await server.ledger.record(updates, batch: batch) }
     }
 
     public func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] {

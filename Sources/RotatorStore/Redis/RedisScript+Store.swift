@@ -191,15 +191,21 @@ extension RedisScript {
 
     // MARK: Standing and counts
 
-    /// ARGV: id, standing or nothing, successes, failures and last use or nothing, of each key.
+    /// ARGV: writer and number of the batch, or nothing twice; then id, standing or nothing, successes, failures and last use or nothing, of each key.
+    /// A batch that its writer has written already is passed over; a writer that is silent for a day is forgotten.
     static let record = RedisScript(guarded + """
+        if ARGV[1] ~= '' then
+            local writer = p .. 'writer:' .. ARGV[1]
+            if tonumber(redis.call('GET', writer) or '0') >= tonumber(ARGV[2]) then return 0 end
+            redis.call('SET', writer, ARGV[2], 'EX', 86400)
+        end
         local function add(hash, id, count)
             if count == '0' then return end
             local sum = redis.pcall('HINCRBY', hash, id, count)
             if type(sum) == 'table' and sum.err then redis.call('HSET', hash, id, '9223372036854775807') end
         end
         local epoch
-        for i = 1, #ARGV, 5 do
+        for i = 3, #ARGV, 5 do
             local id, standing, used = ARGV[i], ARGV[i + 1], ARGV[i + 4]
             if redis.call('HEXISTS', p .. 'owner', id) == 1 then
                 add(p .. 'successes', id, ARGV[i + 2])

@@ -86,10 +86,10 @@ public final class RedisStore: Store {
 }
 
 extension RedisStore: KeyLedger {
-    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    public func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         guard !updates.isEmpty else { return }
-        var arguments: [[UInt8]] = []
-        arguments.reserveCapacity(updates.count * 5)
+        var arguments = [batch.map { [UInt8](text: $0.writer) } ?? [], batch.map { [UInt8](number: $0.number) } ?? []]
+        arguments.reserveCapacity(2 + updates.count * 5)
         for (id, update) in updates {
             arguments.append([UInt8](number: id.rawValue))
             arguments.append(update.standing.map { StandingDocument.encode($0) } ?? [])

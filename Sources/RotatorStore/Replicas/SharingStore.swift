@@ -132,27 +132,8 @@ extension SharingStore: UpstreamCatalog {
 }
 
 extension SharingStore: KeyLedger {
-    /// Written down by the catalogue's store; that Redis could not be told is no failure, it is told later.
-    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
-        let standings = updates.compactMapValues(\.standing)
-        if catalogue.replicaLink == nil {
-            // Only this process writes there, so Redis is told what was written, and of keys that exist.
-            try await catalogue.record(updates)
-            if standings.isEmpty { return }
-            let known = try await catalogue.counts(of: Array(standings.keys))
-            try? await sharedState().publish(standings.filter { known[$0.key] != nil })
-            return
-        }
-        if standings.isEmpty { return try await catalogue.record(updates) }
-        let state = try sharedState()
-        async let publication: Void = state.publish(standings)
-        do throws(StoreError) {
-            try await catalogue.record(updates)
-        } catch {
-            try? await publication
-            throw error
-        }
-        try? await publication
+    public func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
+        try await catalogue.record(updates, batch: batch)
     }
 
     public func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] { try await catalogue.counts(of: keys) }
@@ -228,6 +209,9 @@ extension SharingStore: ReplicaLink {
             return news
         }
     }
+
+    /// By Redis, whether or not the catalogue's store is there to write it down.
+    public func announce(_ standings: [KeyID: StandingRecord]) async { try? await sharedState().publish(standings) }
 
     public func news() -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))

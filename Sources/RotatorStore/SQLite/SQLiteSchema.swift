@@ -85,6 +85,12 @@ enum SQLiteSchema {
         """
         ALTER TABLE standings ADD COLUMN decided_at_ns INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE standings ADD COLUMN reset_count INTEGER NOT NULL DEFAULT 0;
+
+        CREATE TABLE writers (
+            name TEXT PRIMARY KEY,
+            batch INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
         PRAGMA user_version = 2;
         """,
     ]

@@ -224,9 +224,10 @@ extension SQLiteSession {
 
 /// The standing of keys, and what was counted of them.
 extension SQLiteSession {
-    mutating func record(_ updates: [KeyID: StandingUpdate]) throws(StoreError) {
+    mutating func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) throws(StoreError) {
         try requireTables()
         try connection.write { () throws(StoreError) in
+            if let batch, try !isNew(batch) { return }
             try naming { connection throws(SQLiteError) in
                 var count = try PreparedStatement(
                     """
@@ -282,6 +283,23 @@ extension SQLiteSession {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes a batch; false when it has been written. The file serves one process: other writers are of the past, and leave with its first batch.
+    private func isNew(_ batch: LedgerBatch) throws(StoreError) -> Bool {
+        try naming { connection throws(SQLiteError) in
+            if batch.number == 1 {
+                var others = try PreparedStatement("DELETE FROM writers WHERE name <> ?1", on: connection)
+                try others.bind(batch.writer, at: 1)
+                try others.run()
+            }
+            var statement = try PreparedStatement(
+                "INSERT INTO writers (name, batch) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET batch = ?2 WHERE batch < ?2", on: connection)
+            try statement.bind(batch.writer, at: 1)
+            try statement.bind(batch.number, at: 2)
+            try statement.run()
+            return connection.changeCount > 0
         }
     }
 

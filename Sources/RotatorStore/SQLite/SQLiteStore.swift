@@ -153,9 +153,9 @@ extension SQLiteStore: UpstreamCatalog {
 }
 
 extension SQLiteStore: KeyLedger {
-    public func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    public func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         guard !updates.isEmpty else { return }
-        try await write { session throws(StoreError) in try session.record(updates) }
+        try await write { session throws(StoreError) in try session.record(updates, batch: batch) }
     }
 
     public func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] {

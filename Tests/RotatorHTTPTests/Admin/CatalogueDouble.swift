@@ -138,7 +138,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
         }
     }
 
-    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         try await write { state throws(StoreError) in
             state.standings.append(updates)
             for index in state.keys.indices {

@@ -15,6 +15,8 @@ final class SharedDouble: Sendable {
         var listeners: [AsyncStream<Void>.Continuation] = []
         var isPushing = true
         var failure: StoreError.Code?
+        var failureAfterRecording: StoreError.Code?
+        var recordCount = 0
         var isComplete = true
     }
 
@@ -131,9 +133,12 @@ struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, ReplicaLink {
         throw StoreError(.notFound, "key")
     }
 
-    func record(_ updates: [KeyID: StandingUpdate]) async throws(StoreError) {
+    func record(_ updates: [KeyID: StandingUpdate], batch: LedgerBatch?) async throws(StoreError) {
         try shared.requireUp()
-        try await store.record(updates)
+        try await store.record(updates, batch: batch)
+        shared.state.withLock { $0.recordCount += 1 }
+        // Written, and nobody hears of it.
+        if let code = shared.state.withLock({ $0.failureAfterRecording }) { throw StoreError(code, "told to fail") }
         let standings = updates.compactMapValues(\.standing)
         guard !standings.isEmpty else { return }
         shared.push { state in

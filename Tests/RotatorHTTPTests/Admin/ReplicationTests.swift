@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import RotatorCore
+import RotatorStore
 import RotatorTestKit
 import Synchronization
 import Testing
@@ -167,6 +168,56 @@ import Testing
         #expect(hasHeard || hasHeardLater, "what was decided meanwhile is told afterwards")
         try await other.removeKey(ids[1], by: "ada")
         #expect(try await soon { try first.keys(of: record.id, after: nil, limit: 10).count == 1 })
+    }
+
+    @Test func `counts whose writing was done and never confirmed are counted once`() async throws {
+        let replicas = try await Replicas()
+        let record = try await replicas[0].addService(Self.service, by: "ada")
+        let id = try await keys(["k1"], of: replicas[0], in: record.id)[0]
+        let store = replicas.shared.store
+        replicas.shared.state.withLock { $0.failureAfterRecording = .unavailable }
+        for round in 1...3 {
+            for _ in 0..<10 { try #require(hold(on: replicas[0])).settle(.success, at: replicas[0].clock()) }
+            // The first ten are written again and again; what comes after them waits.
+            #expect(try await soon { try await store.counts(of: [id])[id]?.successes == 10 }, "round \(round)")
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        replicas.shared.state.withLock { $0.failureAfterRecording = nil }
+        #expect(try await soon { try await store.counts(of: [id])[id]?.successes == 30 })
+        let first = replicas[0]
+        #expect(try await soon { try await first.presentKey(id).successCount == 30 })
+    }
+
+    @Test func `a store that was set back to an older state is followed from there`() async throws {
+        let replicas = try await Replicas()
+        let record = try await replicas[0].addService(Self.service, by: "ada")
+        let id = try await keys(["k1"], of: replicas[0], in: record.id)[0]
+        let other = replicas[1]
+        let shared = replicas.shared
+        #expect(try await soon { try other.key(id).state == .active })
+        // As a restored backup: the numbers are lower than those that were seen.
+        shared.push { state in
+            state.epoch = ReplicaEpoch(catalogue: 0, standings: 0)
+            state.changes = []
+            state.recordCount = 0
+        }
+        try await Task.sleep(for: .milliseconds(1200))
+        let quiet = shared.state.withLock { $0.recordCount }
+        #expect(quiet <= 2, "nobody writes the same down again and again: \(quiet)")
+        let now = replicas[0].clock()
+        try #require(hold(on: replicas[0])).settle(.exhausted(until: now + .seconds(600), reason: ""), at: now)
+        #expect(try await soon { try other.key(id).state == .exhausted })
+    }
+
+    @Test func `a listing does not wait for a store that is mute`() async throws {
+        let replicas = try await Replicas()
+        let record = try await replicas[0].addService(Self.service, by: "ada")
+        let id = try await keys(["k1"], of: replicas[0], in: record.id)[0]
+        // Somebody is writing, and it takes long.
+        try await replicas[0].standingGate.enter()
+        let duration = try await ContinuousClock().measure { _ = try await replicas[0].presentKey(id) }
+        replicas[0].standingGate.leave()
+        #expect(duration < .seconds(5))
     }
 
     @Test func `when shared state is lost, every replica tells again what it knows`() async throws {
