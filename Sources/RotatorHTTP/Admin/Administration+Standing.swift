@@ -7,22 +7,17 @@ extension Administration {
     /// Writes down what the pools learn, until the task is cancelled; then once more. Counts are written four times a second, standings that other
     /// replicas wait for within 50 ms.
     ///
-    /// While the store is away it tries again, ever more slowly up to every two seconds; nothing is lost, since pools keep one standing per key.
+    /// While the store is away it tries again, ever more slowly up to every two seconds; nothing is lost, since one standing per key is kept.
     public func runStandingWriter() async {
-        // How many short rounds go by before counts are written.
-        var roundsLeft = Self.countRounds
-        var pause = Self.standingInterval
+        var pace = StandingPace()
         while !Task.isCancelled {
             // Cancellation ends the pause early; the loop then ends by its own condition.
-            try? await Task.sleep(for: pause)
+            try? await Task.sleep(for: pace.pause)
             if Task.isCancelled { break }
-            roundsLeft -= 1
-            guard roundsLeft <= 0 || state.withLock({ $0.entries.values.contains { $0.pool.hasUnrecordedStanding } }) else { continue }
-            roundsLeft = Self.countRounds
-            let isWritten = await flushStandings()
-            await settleDoubt()
+            guard pace.isDue(hasDecision: state.withLock({ $0.entries.values.contains { $0.pool.hasUnrecordedStanding } })) else { continue }
             // That the store is away is told by whoever watches its health; here it only means more patience.
-            pause = isWritten ? Self.standingInterval : min(pause * 2, .seconds(2))
+            pace.hasEnded(isWritten: await flushStandings())
+            await settleDoubt()
         }
         await flushStandings()
     }
@@ -33,9 +28,6 @@ extension Administration {
         // A store that is still away leaves the doubt, and this is tried again in the next round.
         try? await load()
     }
-
-    private static var standingInterval: Duration { .milliseconds(50) }
-    private static var countRounds: Int { 5 }
 
     /// Writes down, in one batch, what all pools have learned since the last time, and audit entries that had to wait.
     ///
