@@ -54,7 +54,7 @@ private actor BreakingStore: Store {
     func updateService(_ service: ServiceRecord) async throws(StoreError) { preconditionFailure("a migration changes no service") }
     func deleteService(_ id: ServiceID) async throws(StoreError) { preconditionFailure("a migration deletes nothing") }
     func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord] { try await store.keys(of: service) }
-    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) { preconditionFailure("a migration changes no key") }
+    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) { preconditionFailure("a migration changes no key") }
     func deleteKey(_ id: KeyID) async throws(StoreError) { preconditionFailure("a migration deletes nothing") }
     func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int { preconditionFailure("a migration deletes nothing") }
     func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] { try await store.counts(of: keys) }

@@ -91,7 +91,7 @@ extension StoreConformance {
                 try await expect(.notFound) { () throws(StoreError) in _ = try await store.insertKeys([newKey("a")], into: gone) }
                 try await expect(.notFound) { () throws(StoreError) in _ = try await store.insertKeys([], into: gone) }
                 try await expect(.notFound) { () throws(StoreError) in _ = try await store.deleteKeys(of: gone) }
-                try await expect(.notFound) { () throws(StoreError) in try await store.updateKey(KeyID(5), name: "", weight: 1, isActive: true) }
+                try await expect(.notFound) { () throws(StoreError) in try await store.updateKey(KeyID(5), name: "", weight: 1, isActive: true, attributes: KeyAttributes()) }
                 try await expect(.notFound) { () throws(StoreError) in try await store.deleteKey(KeyID(5)) }
                 try expect(try await store.keys(of: gone).isEmpty, "a service that is gone has no keys")
                 try expect(store.isReachable, "refusing a call says nothing against the store")
@@ -189,7 +189,7 @@ extension StoreConformance {
                 let owner = try await store.insertService(service("one"))
                 let keys = try await insert(["a", "b"], into: owner.id, of: store)
                 try await record([keys[0].id: sampleStanding], in: store)
-                try await store.updateKey(keys[0].id, name: "new", weight: 12, isActive: false)
+                try await store.updateKey(keys[0].id, name: "new", weight: 12, isActive: false, attributes: KeyAttributes())
                 let found = try await store.keys(of: owner.id)
                 try expect(value(found[0].secret), equals: "a", "its value")
                 try expect(found[0].name, equals: "new", "its name")

@@ -85,7 +85,7 @@ extension StoreConformance {
             var keys: [KeyRecord] = []
             try await isTold("keys that are added", of: owner.id) { keys = try await insert(["a", "b", "c"], into: owner.id, of: one.store) }
             try await isTold("a key that is changed", of: owner.id) {
-                try await one.store.updateKey(keys[0].id, name: "changed", weight: 2, isActive: false)
+                try await one.store.updateKey(keys[0].id, name: "changed", weight: 2, isActive: false, attributes: KeyAttributes())
             }
             try await isTold("a key that is deleted", of: owner.id) { try await one.store.deleteKey(keys[0].id) }
             try await isTold("a pool that is cleared", of: owner.id) { _ = try await one.store.deleteKeys(of: owner.id) }

@@ -30,6 +30,7 @@ internal import Synchronization
     // Guarded by the family's lock.
     nonisolated(unsafe) var name: String
     nonisolated(unsafe) var weight: Int
+    nonisolated(unsafe) var attributes: KeyAttributes
     nonisolated(unsafe) var standing: KeyStanding
     /// What the boards have been told last.
     nonisolated(unsafe) var shown: Shown
@@ -68,6 +69,7 @@ internal import Synchronization
         standing.timePassed(at: now)
         unsafe name = record.name
         unsafe weight = record.weight
+        unsafe attributes = record.attributes
         unsafe self.standing = standing
         unsafe shown = Shown(standing)
         unsafe knownCounts = record.counts

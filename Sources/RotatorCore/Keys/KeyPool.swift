@@ -8,9 +8,10 @@ public protocol KeyPool: AnyObject, Sendable {
     ///
     /// - Parameters:
     ///   - model: the model that the request is for; nil where none can be read.
+    ///   - conversation: a stable hash of the conversation that the request belongs to, for strategies that keep one on one key; nil: none is known.
     ///   - tried: keys that this request has spent already; never granted again.
     ///   - now: the present moment.
-    func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision
+    func lease(model: String?, conversation: UInt64?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision
 
     /// Whether a key could be granted now that is not in `tried`. Grants nothing and moves nothing.
     func hasKey(model: String?, excluding tried: TriedKeys, at now: Moment) -> Bool
@@ -18,11 +19,31 @@ public protocol KeyPool: AnyObject, Sendable {
     /// An attempt that is still under way was answered in order: rows of failures end and a trial has succeeded, now and not at its settlement.
     func noteAnswer(_ key: any LeasedKey, model: String?, grantedAt: Moment, at now: Moment)
 
+    /// Whether ``lease(model:conversation:excluding:at:)`` makes something of a conversation.
+    var followsConversations: Bool { get }
+
+    /// What an answer said of the key's quota and of the organisation that it belongs to. Cheap where neither says anything new.
+    func noteAccount(_ key: any LeasedKey, model: String?, quota: QuotaReading?, group: String?, at now: Moment)
+
+    /// An exchange with the key has used so many tokens.
+    func noteTokens(_ key: any LeasedKey, _ count: Int64, at now: Moment)
+
     /// When a key can be spent on `model`: `now` where one can be at once, nil where none comes back by itself. Grants nothing.
     func nextAvailability(model: String?, at now: Moment) -> Moment?
 
     /// Takes a lease back with what the attempt taught. Called by ``KeyLease/settle(_:model:at:)``, once for each lease.
     func settle(_ key: any LeasedKey, as outcome: AttemptOutcome, model: String?, grantedAt: Moment, at now: Moment)
+}
+
+extension KeyPool {
+    public var followsConversations: Bool { false }
+    public func noteAccount(_ key: any LeasedKey, model: String?, quota: QuotaReading?, group: String?, at now: Moment) {}
+    public func noteTokens(_ key: any LeasedKey, _ count: Int64, at now: Moment) {}
+
+    /// As ``lease(model:conversation:excluding:at:)``, where no conversation is known.
+    public func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
+        lease(model: model, conversation: nil, excluding: tried, at: now)
+    }
 }
 
 /// What a pool answers to a request for a key.
@@ -94,6 +115,14 @@ public struct KeyLease: ~Copyable, Sendable {
     public borrowing func noteAnswer(model: String?, at now: Moment) {
         pool.noteAnswer(key, model: model, grantedAt: grantedAt, at: now)
     }
+
+    /// Tells the pool what an answer said of the key's quota and organisation. Cheap where neither says anything new.
+    public borrowing func noteAccount(model: String?, quota: QuotaReading?, group: String?, at now: Moment) {
+        pool.noteAccount(key, model: model, quota: quota, group: group, at: now)
+    }
+
+    /// Tells the pool how many tokens the exchange has used.
+    public borrowing func noteTokens(_ count: Int64, at now: Moment) { pool.noteTokens(key, count, at: now) }
 
     /// Gives the key back with what the attempt taught.
     public consuming func settle(_ outcome: AttemptOutcome, model: String?, at now: Moment) {

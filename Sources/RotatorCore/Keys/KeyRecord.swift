@@ -14,6 +14,8 @@ public struct KeyRecord: Sendable {
     public var weight: Int
     /// False when an administrator switched it off.
     public var isActive: Bool
+    /// Tags, quota group and limits.
+    public var attributes: KeyAttributes
     /// Rests and failures as last written down.
     public var standing: StandingRecord
     /// What was counted of it, over all replicas, as last written down.
@@ -22,7 +24,7 @@ public struct KeyRecord: Sendable {
     /// A key as the catalogue keeps it.
     public init(
         id: KeyID, serviceID: ServiceID, secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true,
-        standing: StandingRecord = StandingRecord(), counts: KeyCounts = KeyCounts()
+        attributes: KeyAttributes = KeyAttributes(), standing: StandingRecord = StandingRecord(), counts: KeyCounts = KeyCounts()
     ) {
         self.id = id
         self.serviceID = serviceID
@@ -30,6 +32,7 @@ public struct KeyRecord: Sendable {
         self.name = name
         self.weight = weight
         self.isActive = isActive
+        self.attributes = attributes
         self.standing = standing
         self.counts = counts
     }
@@ -74,13 +77,16 @@ public struct NewKey: Sendable {
     public var weight: Int
     /// Whether it may be used at once.
     public var isActive: Bool
+    /// Tags, quota group and limits.
+    public var attributes: KeyAttributes
 
     /// A key to be added.
-    public init(secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true) {
+    public init(secret: Secret, name: String = "", weight: Int = 1, isActive: Bool = true, attributes: KeyAttributes = KeyAttributes()) {
         self.secret = secret
         self.name = name
         self.weight = weight
         self.isActive = isActive
+        self.attributes = attributes
     }
 }
 

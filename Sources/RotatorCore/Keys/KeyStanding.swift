@@ -167,14 +167,14 @@ struct KeyStanding: Sendable {
         switch outcome {
         case .success:
             succeeded(model: model, grantedAt: grantedAt)
-        case .rateLimited(let until, let reason):
+        case .rateLimited(let until, let reason, _):
             circuit.answered(grantedAt: grantedAt)
             if let model {
                 rest(for: model, .rateLimit, until: until, reason: reason.or(Reason.rateLimited), grantedAt: grantedAt, began: began, at: now)
             } else if let until = rateLimit.refused(until: until, grantedAt: grantedAt, began: began, at: now) {
                 rest(.cooling, until: until, reason: reason.or(Reason.rateLimited), at: now)
             }
-        case .exhausted(let until, let reason):
+        case .exhausted(let until, let reason, _):
             circuit.answered(grantedAt: grantedAt)
             if let until = exhaustion.refused(until: until, grantedAt: grantedAt, began: began, at: now) {
                 rest(.exhausted, until: until, reason: reason.or(Reason.exhausted), at: now)

@@ -28,6 +28,8 @@ public struct KeyView: Sendable, Hashable {
     public var weight: Int
     /// False when an administrator switched it off.
     public var isActive: Bool
+    /// Tags, quota group and limits.
+    public var attributes: KeyAttributes
     /// Where it stands.
     public var state: KeyState
     /// Why, in a stable word such as `rate_limited`; nil when there is nothing to say. An open circuit is `active` with `circuit_open`.
@@ -47,9 +49,9 @@ public struct KeyView: Sendable, Hashable {
 
     /// A key as people see it.
     public init(
-        id: KeyID, serviceID: ServiceID, masked: String, name: String = "", weight: Int = 1, isActive: Bool = true, state: KeyState = .active,
-        stateReason: String? = nil, coolingUntil: Moment? = nil, coolingModels: [StandingRecord.ModelRest] = [], lastUsedAt: Moment? = nil,
-        successCount: Int64 = 0, failureCount: Int64 = 0, inFlight: Int = 0
+        id: KeyID, serviceID: ServiceID, masked: String, name: String = "", weight: Int = 1, isActive: Bool = true,
+        attributes: KeyAttributes = KeyAttributes(), state: KeyState = .active, stateReason: String? = nil, coolingUntil: Moment? = nil,
+        coolingModels: [StandingRecord.ModelRest] = [], lastUsedAt: Moment? = nil, successCount: Int64 = 0, failureCount: Int64 = 0, inFlight: Int = 0
     ) {
         self.id = id
         self.serviceID = serviceID
@@ -57,6 +59,7 @@ public struct KeyView: Sendable, Hashable {
         self.name = name
         self.weight = weight
         self.isActive = isActive
+        self.attributes = attributes
         self.state = state
         self.stateReason = stateReason
         self.coolingUntil = coolingUntil

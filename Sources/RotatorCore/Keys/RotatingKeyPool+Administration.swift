@@ -6,12 +6,13 @@ extension RotatingKeyPool {
     /// How many keys the pool has.
     public var keyCount: Int { board.members.count }
 
-    /// Changes what an administrator may change of a key, in force for the next lease. False when the pool has no such key.
+    /// Changes what an administrator may change of a key, in force for the next lease; attributes stay where none are given. False when the pool has no such key.
     @discardableResult
-    public func update(_ id: KeyID, name: String, weight: Int, isActive: Bool, at now: Moment) -> Bool {
+    public func update(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes? = nil, at now: Moment) -> Bool {
         guard let entry = board.member(id) else { return false }
         family.withLock { state in
             unsafe entry.name = name
+            if let attributes { unsafe entry.attributes = attributes }
             unsafe entry.standing.isActive = isActive
             family.refresh(entry, in: &state, at: now)
             if unsafe entry.weight != weight {
@@ -153,11 +154,13 @@ extension RotatingKeyPool {
     }
 
     private func view(of entry: KeyEntry, at now: Moment) -> KeyView {
-        var (standing, name, weight, counts) = family.withLock { _ in unsafe (entry.standing, entry.name, entry.weight, entry.counts) }
+        var (standing, name, weight, attributes, counts) = family.withLock { _ in
+            unsafe (entry.standing, entry.name, entry.weight, entry.attributes, entry.counts)
+        }
         standing.timePassed(at: now)
         var view = KeyView(
             id: entry.id, serviceID: entry.serviceID, masked: entry.secret.masked, name: name, weight: weight, isActive: standing.isActive,
-            state: standing.keyState, lastUsedAt: counts.lastUsedAt, successCount: counts.successes, failureCount: counts.failures,
+            attributes: attributes, state: standing.keyState, lastUsedAt: counts.lastUsedAt, successCount: counts.successes, failureCount: counts.failures,
             inFlight: entry.inFlight.load(ordering: .relaxed))
         switch view.state {
         case .cooling, .exhausted, .invalid:

@@ -82,7 +82,7 @@ public final class RotatingKeyPool: KeyPool {
 
     // MARK: Leases
 
-    public func lease(model: String?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
+    public func lease(model: String?, conversation: UInt64?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
         family.returnKeysIfDue(at: now)
         let rotation = board.rotation(for: model)
         let chosen = rotation.next(among: candidates(of: rotation, excluding: tried))

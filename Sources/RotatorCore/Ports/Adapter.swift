@@ -27,6 +27,57 @@ public protocol Adapter: Sendable {
 
     /// One of the rotator's own errors in the shape that this dialect's SDKs parse.
     func body(for error: ProxyError) -> ErrorBody
+
+    // MARK: What a dialect may know besides; each has a default that knows nothing.
+
+    /// The table by which ``outcome(of:at:)`` decides.
+    var rules: any AnswerRules { get }
+
+    /// The table that `document`, a JSON array of rules, holds: what a service has in place of ``rules``.
+    func rules(from document: [UInt8]) throws(RuleFault) -> any AnswerRules
+
+    /// A meter for an answer of this form with a status of 2xx; nil where the dialect counts no tokens there. `path` is the rest after the slug.
+    func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)?
+
+    /// What is left of the key's quota, from the fields of any answer that speak of limits; nil where they say nothing.
+    func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading?
+
+    /// The organisation, project or account that the key belongs to, from the fields of any answer; nil where they do not say.
+    func quotaGroup(in fields: HeaderFields) -> String?
+
+    /// A judge of the beginning of an event stream; nil where every stream is one once its head has come.
+    func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)?
+
+    /// The edit of a whole request body that asks for the usage of a stream, and what takes the answer to it out of the stream again; nil where the
+    /// client has asked itself, asks for no stream, or the dialect tells the usage of streams unasked.
+    func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)?
+
+    /// A stable hash of what tells the conversation that a request belongs to, the same in every process: `prompt_cache_key`, else
+    /// `metadata.user_id`, `user`, else the model, the system prompt and the first message of the user. Nil where there is none of them.
+    func conversation(path: RawSpan, body: RawSpan) -> UInt64?
+}
+
+extension Adapter {
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? { nil }
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { nil }
+    public func quotaGroup(in fields: HeaderFields) -> String? { nil }
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? { nil }
+    public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? { nil }
+    public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { nil }
+    public var rules: any AnswerRules { FixedRules(judge: { self.outcome(of: $0, at: $1) }) }
+    public func rules(from document: [UInt8]) throws(RuleFault) -> any AnswerRules {
+        throw RuleFault(place: "", reason: "this format's rules cannot be replaced")
+    }
+}
+
+/// Rules that are code and cannot be shown: of an adapter that has no table.
+private struct FixedRules: AnswerRules {
+    let judge: @Sendable (UpstreamAnswer, Moment) -> AttemptOutcome
+
+    func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { judge(answer, now) }
+    func decidingRule(for answer: UpstreamAnswer, at now: Moment) -> Int? { nil }
+    var document: [UInt8] { Array("[]".utf8) }
+    func document(of rule: Int) -> [UInt8] { Array("null".utf8) }
 }
 
 /// What a request's path and body say of it.

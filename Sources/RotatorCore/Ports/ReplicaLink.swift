@@ -68,12 +68,15 @@ public struct CatalogueNews: Sendable, Hashable {
     /// The services that others have changed: their configuration, their keys, or their very existence. Nil when the record of changes does not
     /// reach back far enough, so that everything has to be read. Changes made through this very store object are left out.
     public var changedServices: [ServiceID]?
+    /// The kinds of documents of which others have changed one; counts only where ``changedServices`` is not nil.
+    public var changedDocuments: Set<DocumentKind>
     /// Up to where the news reaches.
     public var revision: Int64
 
     /// What has changed.
-    public init(changedServices: [ServiceID]?, revision: Int64) {
+    public init(changedServices: [ServiceID]?, changedDocuments: Set<DocumentKind> = [], revision: Int64) {
         self.changedServices = changedServices
+        self.changedDocuments = changedDocuments
         self.revision = revision
     }
 }

@@ -18,12 +18,45 @@ public protocol UpstreamCatalog: Sendable {
     /// Adds keys in one transaction, in order. One result per key; a value that the service has already, or that stood earlier in `keys`, is
     /// ``KeyInsertion/duplicate`` and changes nothing. Throws `notFound` when the service is gone.
     func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion]
-    /// Changes name, weight and switch of a key. Throws `notFound`.
-    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError)
+    /// Changes name, weight, switch and attributes of a key. Throws `notFound`.
+    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError)
     /// Removes a key. Throws `notFound`.
     func deleteKey(_ id: KeyID) async throws(StoreError)
     /// Removes all keys of a service and says how many. Throws `notFound` when the service is gone.
     func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int
+    /// Removes keys of a service, in one transaction, and says how many there were; those that are gone or another service's are passed over.
+    func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int
+
+    /// Makes all of these changes in one transaction, in order, or none; one result for each.
+    ///
+    /// Throws as the single calls do.
+    func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult]
+}
+
+/// One of the changes of an import.
+public enum CatalogueChange: Sendable {
+    /// A service in the same list of changes, or one that is there already.
+    public enum ServiceReference: Sendable, Hashable {
+        case existing(ServiceID)
+        /// The one that the change with this index adds.
+        case added(by: Int)
+    }
+
+    case insertService(ServiceConfiguration)
+    case updateService(ServiceRecord)
+    case insertKeys([NewKey], into: ServiceReference)
+    case updateKey(KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes)
+    case insertDocument(DocumentKind, name: String, body: [UInt8])
+    case replaceDocument(DocumentKind, Int64, name: String, body: [UInt8])
+}
+
+/// What came of a change.
+public enum CatalogueChangeResult: Sendable {
+    case service(ServiceRecord)
+    case keys([KeyInsertion])
+    case document(StoredDocument)
+    /// It was done, and there is nothing to tell.
+    case done
 }
 
 /// What became of a key that was to be added.

@@ -7,9 +7,9 @@ public enum AttemptOutcome: Sendable, Hashable {
     /// The key works: 2xx, 3xx, and client errors that are no fault of the key.
     case success
     /// The key is over a limit: 429, or a 503 or 529 that says when to come back. `until` is the provider's own time, nil when it gave none.
-    case rateLimited(until: Moment?, reason: String)
+    case rateLimited(until: Moment?, reason: String, scope: RestScope = .usual)
     /// The key is out of money or quota for long. `until` is the provider's own time, nil when it gave none.
-    case exhausted(until: Moment?, reason: String)
+    case exhausted(until: Moment?, reason: String, scope: RestScope = .usual)
     /// The provider does not accept the key: 401 and its like, 403 on generic services.
     case keyRejected(reason: String)
     /// The key may not do this: 403 on llm services.
@@ -18,6 +18,19 @@ public enum AttemptOutcome: Sendable, Hashable {
     case upstreamFailed(reason: String)
     /// Nothing was learned: the client left, or the process is going down.
     case abandoned
+}
+
+/// What rests because of one answer.
+public enum RestScope: String, Sendable, Hashable, CaseIterable {
+    /// Over a limit: the model where one can be read, on llm; else the key. Out of money: the key. Where the key's quota group is known, the same for
+    /// every key of the group.
+    case usual
+    /// The key alone, for every model.
+    case key
+    /// The key alone, for the request's model.
+    case model
+    /// Every key of the quota group, for the request's model where the key is over a limit and one can be read.
+    case group
 }
 
 /// How an attempt ended when no usable response head came.

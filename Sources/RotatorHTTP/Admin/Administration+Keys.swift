@@ -14,19 +14,22 @@ public enum KeyAddition: Sendable, Hashable {
 }
 
 /// What is to change of a key; nil leaves it as it is.
-public struct KeyChange: Sendable, Hashable {
+public struct KeyChange: Sendable {
     /// The name for people.
     public var name: String?
     /// The share under the weighted strategy.
     public var weight: Int?
     /// The administrator's switch.
     public var isActive: Bool?
+    /// Tags, quota group and limits, as what is there makes of them.
+    public var attributes: (@Sendable (inout KeyAttributes) -> Void)?
 
     /// A change of what is given.
-    public init(name: String? = nil, weight: Int? = nil, isActive: Bool? = nil) {
+    public init(name: String? = nil, weight: Int? = nil, isActive: Bool? = nil, attributes: (@Sendable (inout KeyAttributes) -> Void)? = nil) {
         self.name = name
         self.weight = weight
         self.isActive = isActive
+        self.attributes = attributes
     }
 }
 
@@ -90,10 +93,13 @@ extension Administration {
             let name = change.name ?? present.name
             let weight = change.weight ?? present.weight
             let isActive = change.isActive ?? present.isActive
+            var revised = present.attributes
+            change.attributes?(&revised)
+            let attributes = revised
             try await self.write(notFound: .keyNotFound(id)) { () async throws(StoreError) in
-                try await self.store.updateKey(id, name: name, weight: weight, isActive: isActive)
+                try await self.store.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)
             }
-            _ = entry.pool.update(id, name: name, weight: weight, isActive: isActive, at: self.clock())
+            _ = entry.pool.update(id, name: name, weight: weight, isActive: isActive, attributes: attributes, at: self.clock())
             await self.audit("key.update", "key \(id) of service \(entry.record.id)", by: actor)
             return try self.key(id)
         }

@@ -306,8 +306,8 @@ public final class Administration: Sendable {
         pool.merge(keys.reduce(into: [:]) { if $1.standing.decidedAt > .distantPast { $0[$1.id] = $1.standing } }, at: now)
         for key in keys where had.contains(key.id) {
             guard let view = pool.view(of: key.id, at: now) else { continue }
-            if view.name != key.name || view.weight != key.weight || view.isActive != key.isActive {
-                _ = pool.update(key.id, name: key.name, weight: key.weight, isActive: key.isActive, at: now)
+            if view.name != key.name || view.weight != key.weight || view.isActive != key.isActive || view.attributes != key.attributes {
+                _ = pool.update(key.id, name: key.name, weight: key.weight, isActive: key.isActive, attributes: key.attributes, at: now)
             }
         }
         let (old, present) = (entry.record.configuration, record.configuration)

@@ -96,7 +96,7 @@ extension MemoryStore: UpstreamCatalog {
         }
     }
 
-    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) throws(StoreError) {
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) throws(StoreError) {
         try requireOpen()
         guard var record = records[id] else { throw Self.noKey(id) }
         record.name = name

@@ -151,7 +151,7 @@ extension PostgreSQLSession {
         return Set(digests.indices.filter { digests[$0].contains { known.contains($0) } })
     }
 
-    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
             let updated = try await session.run(
                 "UPDATE rotator_keys SET name = $2, weight = $3, is_active = $4 WHERE id = $1 RETURNING service_id",

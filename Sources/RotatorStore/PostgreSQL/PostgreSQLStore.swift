@@ -92,8 +92,8 @@ extension PostgreSQLStore: UpstreamCatalog {
         try await run { () async throws(StoreError) in try await server.writer.insertKeys(keys, into: service) }
     }
 
-    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
-        try await run { () async throws(StoreError) in try await server.writer.updateKey(id, name: name, weight: weight, isActive: isActive) }
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.writer.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes) }
     }
 
     public func deleteKey(_ id: KeyID) async throws(StoreError) {

@@ -105,7 +105,7 @@ extension RedisStore: UpstreamCatalog {
         }
     }
 
-    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
         let info = KeyInfo(isActive: isActive, weight: weight, name: name)
         if try await client.run(.updateKey, [[UInt8](number: id.rawValue), [UInt8](text: info.text), writer]).integer == -1 { throw Self.noKey(id) }
     }

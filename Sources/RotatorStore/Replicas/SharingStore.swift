@@ -122,8 +122,8 @@ extension SharingStore: UpstreamCatalog {
         try await catalogue.insertKeys(keys, into: service)
     }
 
-    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
-        try await catalogue.updateKey(id, name: name, weight: weight, isActive: isActive)
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
+        try await catalogue.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)
     }
 
     public func deleteKey(_ id: KeyID) async throws(StoreError) { try await catalogue.deleteKey(id) }

@@ -150,7 +150,7 @@ extension SQLiteSession {
         }
     }
 
-    mutating func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) throws(StoreError) {
+    mutating func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) throws(StoreError) {
         try requireTables()
         let count = try naming { connection throws(SQLiteError) in
             var statement = try PreparedStatement("UPDATE upstream_keys SET name = ?2, weight = ?3, is_active = ?4 WHERE id = ?1", on: connection)

@@ -139,8 +139,8 @@ extension SQLiteStore: UpstreamCatalog {
         try await write { session throws(StoreError) in try session.insertKeys(keys, into: service) }
     }
 
-    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
-        try await write { session throws(StoreError) in try session.updateKey(id, name: name, weight: weight, isActive: isActive) }
+    public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes) }
     }
 
     public func deleteKey(_ id: KeyID) async throws(StoreError) {

@@ -111,7 +111,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
         }
     }
 
-    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
         try await write { state throws(StoreError) in
             guard let index = state.keys.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "key") }
             state.keys[index].name = name

@@ -108,9 +108,9 @@ struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, ReplicaLink {
         return results
     }
 
-    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool) async throws(StoreError) {
+    func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
         try shared.requireUp()
-        try await store.updateKey(id, name: name, weight: weight, isActive: isActive)
+        try await store.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)
         shared.changed(try await owner(of: id), by: writer)
     }
 
