@@ -28,6 +28,8 @@ struct ServiceDocument: Codable {
     private var stream_usage: Bool?
     private var hold_startup_ms: Int?
     private var is_active: Bool?
+    /// A JSON document of its own, as a string.
+    private var rules: String?
 
     private init(_ configuration: ServiceConfiguration) {
         name = configuration.name
@@ -46,6 +48,7 @@ struct ServiceDocument: Codable {
         stream_usage = configuration.streamUsage
         hold_startup_ms = configuration.holdStartupMilliseconds
         is_active = configuration.isActive
+        rules = configuration.rules.map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The document of `configuration`, less slug and extra headers.
@@ -82,6 +85,7 @@ struct ServiceDocument: Codable {
         configuration.holdStartupMilliseconds = read.hold_startup_ms ?? configuration.holdStartupMilliseconds
         configuration.extraHeaders = extraHeaders
         configuration.isActive = read.is_active ?? configuration.isActive
+        configuration.rules = read.rules.map { Array($0.utf8) }
         return configuration
     }
 

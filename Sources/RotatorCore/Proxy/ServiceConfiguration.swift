@@ -74,6 +74,9 @@ public struct ServiceConfiguration: Sendable, Hashable {
     public var extraHeaders: [String: String] = [:]
     /// False: the slug answers 404.
     public var isActive: Bool = true
+    /// What answers mean for a key, in place of the format's own table: a document that ``Adapter/rules(from:)`` reads, at most 64 KiB; nil = the
+    /// format's own.
+    public var rules: [UInt8]?
 
     /// A service with its required members and defaults for the rest.
     public init(name: String, slug: String, kind: ServiceKind, apiFormat: APIFormat, targetURL: String) {

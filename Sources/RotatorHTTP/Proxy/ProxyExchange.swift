@@ -403,7 +403,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         guard let runtime, let answer = current, phase == .judging else { return }
         let now = worker.reactor.now
         let told = UpstreamAnswer(status: answer.head.status, fields: answer.head.headerFields, bodyPrefix: answer.body.map { $0.view[0..<min($0.count, ProxyExchange.judgedOctets)].array } ?? [])
-        let outcome = runtime.upstream.adapter.outcome(of: told, at: now)
+        let outcome = runtime.upstream.rules.outcome(of: told, at: now)
         if outcome == .success {
             current = nil
             commit(answer, isFinal: false)
