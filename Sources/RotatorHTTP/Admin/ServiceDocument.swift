@@ -48,6 +48,8 @@ enum ServiceDocument {
         made.holdStartupMilliseconds = try document.integer("hold_startup_ms") ?? present?.holdStartupMilliseconds ?? 0
         made.extraHeaders = try document.strings("extra_headers") ?? present?.extraHeaders ?? [:]
         made.isActive = try document.bool("is_active") ?? present?.isActive ?? true
+        // Rules are no member of this document; they have a path of their own.
+        made.rules = present?.rules
         return made
     }
 

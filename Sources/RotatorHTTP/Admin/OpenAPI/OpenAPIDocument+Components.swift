@@ -152,6 +152,7 @@ extension OpenAPIDocument {
               "type": "object", "required": ["is_active"], "additionalProperties": false,
               "properties": { "is_active": { "type": "boolean" } }
             },
+            \#(rulesSchemas),
             "KeyValue": {
               "type": "string", "minLength": 1, "maxLength": 8192, "pattern": "^[\\x21-\\x7E]+$", "format": "password",
               "description": "What is shown to the provider"
