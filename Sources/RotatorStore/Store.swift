@@ -2,14 +2,14 @@
 
 public import RotatorCore
 
-/// Durable memory behind Core's ports: services, keys and their standing, settings, the audit log.
+/// Durable memory behind Core's ports: services, keys and their standing, settings, the audit log, small documents, history.
 ///
 /// Whoever adds a backend conforms to this and runs `StoreConformance` of RotatorTestKit against it.
 ///
 /// Any task may call any member, on any thread; none of them blocks the caller's thread for I/O. Calls that change something are carried out
 /// one after the other, each whole or not at all, and have survived a crash by the time they return. Cancelling the calling task takes
 /// nothing back: the call runs to its end.
-public protocol Store: UpstreamCatalog, KeyLedger, SettingStore, AuditLog {
+public protocol Store: UpstreamCatalog, KeyLedger, SettingStore, AuditLog, DocumentStore, HistoryStore {
     /// Opens the store at `url` and checks that it can be used, without changing an existing one.
     ///
     /// - Parameters:
@@ -37,6 +37,13 @@ public protocol Store: UpstreamCatalog, KeyLedger, SettingStore, AuditLog {
     ///
     /// - Throws: `wrongEncryptionKey` when a value was sealed under a key that is not in the ring.
     func reseal(limit: Int) async throws(StoreError) -> Int
+
+    /// Adds documents as they stood in another store, with their numbers and revisions, in one transaction, and says how many it added: one whose number or
+    /// name is taken is passed over. Documents that are added later have greater numbers than all of these.
+    func restoreDocuments(_ documents: [StoredDocument], of kind: DocumentKind) async throws(StoreError) -> Int
+
+    /// When the first stretch of history begins that begins after `start`, in seconds since 1970-01-01T00:00:00Z; nil when there is none.
+    func historyStart(_ resolution: HistoryResolution, after start: Int64) async throws(StoreError) -> Int64?
 
     /// What replicas over this store share; nil where the store serves one process alone.
     var replicaLink: (any ReplicaLink)? { get }

@@ -50,6 +50,16 @@ private actor BreakingStore: Store {
         try await store.append(entry)
     }
 
+    func restoreDocuments(_ documents: [StoredDocument], of kind: DocumentKind) async throws(StoreError) -> Int {
+        try write()
+        return try await store.restoreDocuments(documents, of: kind)
+    }
+
+    func writeHistory(_ rows: [HistoryRow]) async throws(StoreError) {
+        try write()
+        try await store.writeHistory(rows)
+    }
+
     func services() async throws(StoreError) -> [ServiceRecord] { try await store.services() }
     func updateService(_ service: ServiceRecord) async throws(StoreError) { preconditionFailure("a migration changes no service") }
     func deleteService(_ id: ServiceID) async throws(StoreError) { preconditionFailure("a migration deletes nothing") }
@@ -57,6 +67,18 @@ private actor BreakingStore: Store {
     func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) { preconditionFailure("a migration changes no key") }
     func deleteKey(_ id: KeyID) async throws(StoreError) { preconditionFailure("a migration deletes nothing") }
     func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int { preconditionFailure("a migration deletes nothing") }
+    func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int { preconditionFailure("a migration deletes nothing") }
+    func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] { preconditionFailure("a migration goes piece by piece") }
+    func documents(_ kind: DocumentKind, after: Int64, limit: Int) async throws(StoreError) -> [StoredDocument] { try await store.documents(kind, after: after, limit: limit) }
+    func document(_ kind: DocumentKind, named name: String) async throws(StoreError) -> StoredDocument? { try await store.document(kind, named: name) }
+    func insertDocument(_ kind: DocumentKind, named name: String, body: [UInt8]) async throws(StoreError) -> StoredDocument { preconditionFailure("a migration keeps numbers") }
+    func replaceDocument(_ kind: DocumentKind, _ id: Int64, named name: String, body: [UInt8], expecting revision: Int64?) async throws(StoreError) -> Int64 { preconditionFailure("a migration changes no document") }
+    func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) { preconditionFailure("a migration deletes nothing") }
+    func history(_ resolution: HistoryResolution, _ dimension: HistoryDimension, subject: String?, from: Int64, to: Int64) async throws(StoreError) -> [HistoryRow] {
+        try await store.history(resolution, dimension, subject: subject, from: from, to: to)
+    }
+    func deleteHistory(_ resolution: HistoryResolution, before start: Int64) async throws(StoreError) { preconditionFailure("a migration deletes nothing") }
+    func historyStart(_ resolution: HistoryResolution, after start: Int64) async throws(StoreError) -> Int64? { try await store.historyStart(resolution, after: start) }
     func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] { try await store.counts(of: keys) }
     func setting(_ name: String) async throws(StoreError) -> [UInt8]? { try await store.setting(name) }
     func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] { try await store.auditEntries(after: after, limit: limit) }

@@ -163,7 +163,7 @@ import Testing
         let store = try await opened(place)
         await store.close()
         #expect(await code { _ = try await RedisStore.open(StoreURL(.redis(place)), sealing: .generate()) } == .wrongEncryptionKey)
-        try await server.command("HSET", "rotator:meta", "schema", "2", at: place)
+        try await server.command("HSET", "rotator:meta", "schema", "99", at: place)
         #expect(await code { _ = try await RedisStore.open(StoreURL(.redis(place)), sealing: key) } == .misconfigured)
     }
 

@@ -85,6 +85,7 @@ import Testing
     @Test func `a value opens for the row it was sealed for and no other`() throws {
         let sealer = Sealer(MasterKeyRing(try MasterKey(digits)))
         let subjects: [Sealer.Subject] = [.check, .key(KeyID(1)), .key(KeyID(2)), .headers(ServiceID(1)), .setting("a"), .setting("b")]
+            + [.document(.client, 1), .document(.client, 2), .document(.webhook, 1), .document(.job, 1), .document(.jobPart, 1)]
         for (index, subject) in subjects.enumerated() {
             for value in [[], [7], [UInt8](repeating: 9, count: 8192)] {
                 let sealed = sealer.seal(value, for: subject)

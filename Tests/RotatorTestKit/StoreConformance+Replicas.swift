@@ -103,6 +103,75 @@ extension StoreConformance {
             let fourth = try await two.store.insertService(service("four")).id
             try expect(try await one.link.catalogueChanges(after: own.revision).changedServices, equals: [fourth], "what the first is told")
         },
+        replicaPromise("each change of a document of a kind that is followed is told to the other replica within a second, and no other") { one, two in
+            let news = NewsCount(of: two.link)
+            defer { news.stop() }
+            try await news.expectMore(than: 0, within: .seconds(5))
+            for kind in DocumentKind.allCases {
+                var id: Int64 = 0
+                for change in ["added", "replaced", "deleted"] {
+                    let revision = try await two.link.epoch().catalogue
+                    let before = news.count
+                    switch change {
+                    case "added": id = try await one.store.insertDocument(kind, named: "one", body: [1]).id
+                    case "replaced": _ = try await one.store.replaceDocument(kind, id, named: "two", body: [2], expecting: nil)
+                    default: try await one.store.deleteDocument(kind, id)
+                    }
+                    if kind.isFollowed { try await news.expectMore(than: before, within: .seconds(1), "\(kind) \(change)") }
+                    let found = try await two.link.catalogueChanges(after: revision)
+                    try expect(found.changedDocuments, equals: kind.isFollowed ? [kind] : [], "\(kind) \(change): kinds")
+                    try expect(found.changedServices, equals: [], "\(kind) \(change): services")
+                    try expect((found.revision > revision) == kind.isFollowed, "\(kind) \(change): the revision grows where somebody is told")
+                    let own = try await one.link.catalogueChanges(after: revision)
+                    try expect(own.changedDocuments, equals: [], "\(kind) \(change): a change of one's own")
+                }
+            }
+        },
+        replicaPromise("a list of changes is told as one, and what could not be made is not told") { one, two in
+            let present = try await one.store.insertService(service("one"))
+            let untouched = try await one.store.insertService(service("two"))
+            _ = try await insert(["a"], into: untouched.id, of: one.store)
+            let revision = try await two.link.epoch().catalogue
+            let results = try await one.store.apply([
+                .insertService(service("three")), .insertKeys([newKey("a")], into: .existing(present.id)), .insertKeys([newKey("a")], into: .existing(untouched.id)),
+                .insertDocument(.webhook, name: "hook", body: [1]), .insertDocument(.job, name: "job", body: [1]), .insertKeys([newKey("b")], into: .added(by: 0)),
+            ])
+            guard case .service(let added)? = results.first else { throw Broken(description: "a service is added") }
+            let found = try await two.link.catalogueChanges(after: revision)
+            try expect(found.changedServices.map(Set.init), equals: [present.id, added.id], "services that have changed")
+            try expect(found.changedDocuments, equals: [.webhook], "kinds of documents that have changed")
+            try expect(try await two.store.services().map(\.id), equals: [present.id, untouched.id, added.id], "what the other reads")
+            try await expect(.conflict) { () throws(StoreError) in
+                _ = try await one.store.apply([.insertKeys([newKey("c")], into: .existing(present.id)), .insertService(service("one"))])
+            }
+            try expect(
+                try await two.link.catalogueChanges(after: found.revision), equals: CatalogueNews(changedServices: [], revision: found.revision), "what is told then")
+            let keys = try await one.store.keys(of: present.id).map(\.id)
+            try expect(try await one.store.deleteKeys(keys + [KeyID(9999)], of: present.id), equals: 1, "keys that were removed")
+            try expect(try await two.link.catalogueChanges(after: found.revision).changedServices, equals: [present.id], "whose keys were removed")
+        },
+        replicaPromise("a number that two replicas take off one document at once is never taken twice") { one, two in
+            let made = try await one.store.insertDocument(.clientMeter, named: "3", body: [0])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for store in [one.store, two.store] {
+                    group.addTask {
+                        for _ in 0..<20 {
+                            while true {
+                                guard let found = try await store.document(.clientMeter, named: "3") else { throw Broken(description: "the document is there") }
+                                do throws(StoreError) {
+                                    _ = try await store.replaceDocument(.clientMeter, made.id, named: "3", body: [found.body[0] + 1], expecting: found.revision)
+                                    break
+                                } catch {
+                                    try expect(error.code, equals: .conflict, "what the later one is told")
+                                }
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            try expect(try await two.store.document(.clientMeter, named: "3"), equals: StoredDocument(id: made.id, name: "3", body: [40], revision: 41), "the sum")
+        },
         replicaPromise("a revision that the record of changes does not reach back to gives nil: everything has to be read") { one, two in
             _ = try await one.store.insertService(service("one"))
             let found = try await two.link.catalogueChanges(after: -1)

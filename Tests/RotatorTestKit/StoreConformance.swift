@@ -37,7 +37,8 @@ public enum StoreConformance {
 
     /// All promises.
     public static var promises: [Promise] {
-        servicePromises + keyPromises + standingPromises + settingPromises + auditPromises + lifePromises + replicaPromises
+        servicePromises + keyPromises + changePromises + standingPromises + settingPromises + auditPromises + documentPromises + historyPromises + lifePromises
+            + replicaPromises
     }
 }
 

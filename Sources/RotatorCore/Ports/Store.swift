@@ -29,7 +29,7 @@ public protocol UpstreamCatalog: Sendable {
 
     /// Makes all of these changes in one transaction, in order, or none; one result for each.
     ///
-    /// Throws as the single calls do.
+    /// Throws as the single calls do; `notFound` for a reference to a change that comes later or adds no service.
     func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult]
 }
 
@@ -52,8 +52,11 @@ public enum CatalogueChange: Sendable {
 
 /// What came of a change.
 public enum CatalogueChangeResult: Sendable {
+    /// The service that was added.
     case service(ServiceRecord)
+    /// One result for each key that was to be added, in order.
     case keys([KeyInsertion])
+    /// The document that was added or replaced, as it is now.
     case document(StoredDocument)
     /// It was done, and there is nothing to tell.
     case done

@@ -19,6 +19,8 @@ public actor MemoryStore: Store {
     private var settings: [String: [UInt8]] = [:]
     private var audit: [AuditEntry] = []
     private var lastBatches: [String: Int64] = [:]
+    var shelves: [DocumentKind: DocumentShelf] = [:]
+    var tallies: [HistoryPlace: [UInt8]] = [:]
     private let isClosed = OutOfLineMutex(false)
 
     /// An empty store, ready for use.
@@ -42,7 +44,7 @@ public actor MemoryStore: Store {
 
     private static let closed = StoreError(.unavailable, "the store is closed")
 
-    private func requireOpen() throws(StoreError) {
+    func requireOpen() throws(StoreError) {
         if isClosed.withLock({ $0 }) { throw Self.closed }
     }
 }
@@ -88,8 +90,7 @@ extension MemoryStore: UpstreamCatalog {
         return keys.map { key in
             guard pool.digests.insert(KeyDigest.sha256(of: key.secret)).inserted else { return .duplicate }
             lastKey += 1
-            let record = KeyRecord(
-                id: KeyID(lastKey), serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive)
+            let record = KeyRecord(id: KeyID(lastKey), serviceID: service, key)
             records[record.id] = record
             pool.keyIDs.append(record.id)
             return .inserted(record)
@@ -102,6 +103,7 @@ extension MemoryStore: UpstreamCatalog {
         record.name = name
         record.weight = weight
         record.isActive = isActive
+        record.attributes = attributes
         records[id] = record
     }
 
@@ -119,6 +121,48 @@ extension MemoryStore: UpstreamCatalog {
         pools[service]?.keyIDs = []
         pools[service]?.digests = []
         return ids.count
+    }
+
+    public func deleteKeys(_ ids: [KeyID], of service: ServiceID) throws(StoreError) -> Int {
+        try requireOpen()
+        guard var pool = pools[service] else { return 0 }
+        let gone = Set(ids.filter { records[$0]?.serviceID == service })
+        for id in gone {
+            if let record = records.removeValue(forKey: id) { pool.digests.remove(KeyDigest.sha256(of: record.secret)) }
+        }
+        pool.keyIDs.removeAll(where: gone.contains)
+        pools[service] = pool
+        return gone.count
+    }
+
+    public func apply(_ changes: [CatalogueChange]) throws(StoreError) -> [CatalogueChangeResult] {
+        try requireOpen()
+        let before = (pools, records, lastService, lastKey, shelves)
+        do throws(StoreError) {
+            var results: [CatalogueChangeResult] = []
+            for change in changes { results.append(try apply(change, after: results)) }
+            return results
+        } catch {
+            (pools, records, lastService, lastKey, shelves) = before
+            throw error
+        }
+    }
+
+    private func apply(_ change: CatalogueChange, after results: [CatalogueChangeResult]) throws(StoreError) -> CatalogueChangeResult {
+        switch change {
+        case .insertService(let configuration): return .service(try insertService(configuration))
+        case .updateService(let service):
+            try updateService(service)
+            return .done
+        case .insertKeys(let keys, let reference): return .keys(try insertKeys(keys, into: try results.service(reference)))
+        case .updateKey(let id, let name, let weight, let isActive, let attributes):
+            try updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)
+            return .done
+        case .insertDocument(let kind, let name, let body): return .document(try insertDocument(kind, named: name, body: body))
+        case .replaceDocument(let kind, let id, let name, let body):
+            let revision = try replaceDocument(kind, id, named: name, body: body, expecting: nil)
+            return .document(StoredDocument(id: id, name: name, body: body, revision: revision))
+        }
     }
 
     private static func noKey(_ id: KeyID) -> StoreError { StoreError(.notFound, "there is no key \(id)") }

@@ -99,11 +99,44 @@ enum PostgreSQLSchema {
             service_id bigint PRIMARY KEY,
             next bigint NOT NULL
         ) WITH (fillfactor = 10);
+        """,
+        // What is sealed cannot be compressed. Names, subjects and writers are compared by their octets.
         """
+        ALTER TABLE rotator_keys ADD COLUMN attributes text NOT NULL DEFAULT '{}';
+
+        CREATE TABLE rotator_documents (
+            kind text NOT NULL,
+            id bigint NOT NULL,
+            name text COLLATE "C" NOT NULL,
+            sealed_body bytea NOT NULL,
+            revision bigint NOT NULL,
+            PRIMARY KEY (kind, id),
+            UNIQUE (kind, name)
+        ) WITH (fillfactor = 70);
+        ALTER TABLE rotator_documents ALTER COLUMN sealed_body SET STORAGE EXTERNAL;
+
+        CREATE TABLE rotator_document_numbers (
+            kind text PRIMARY KEY,
+            last bigint NOT NULL
+        );
+
+        CREATE TABLE rotator_history (
+            resolution bigint NOT NULL,
+            dimension text COLLATE "C" NOT NULL,
+            start bigint NOT NULL,
+            subject text COLLATE "C" NOT NULL,
+            writer text COLLATE "C" NOT NULL,
+            tally bytea NOT NULL,
+            PRIMARY KEY (resolution, dimension, start, subject, writer)
+        );
+        CREATE INDEX rotator_history_by_subject ON rotator_history (resolution, dimension, subject, start);
+        """,
     ]
 
     /// What a database of another program is told by: our names without ``steps``' first table.
-    static let tables = ["settings", "services", "keys", "standings", "audit", "writers", "epoch", "changes", "tickets"].map { "rotator_\($0)" }
+    static let tables = [
+        "settings", "services", "keys", "standings", "audit", "writers", "epoch", "changes", "tickets", "documents", "document_numbers", "history",
+    ].map { "rotator_\($0)" }
 }
 
 /// What is read of a database before anything is changed in it.

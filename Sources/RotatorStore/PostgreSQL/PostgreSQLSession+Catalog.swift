@@ -25,30 +25,16 @@ extension PostgreSQLSession {
 
     func insertService(_ configuration: ServiceConfiguration) async throws(StoreError) -> ServiceRecord {
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
-            // The number is part of what is sealed, so it must be known before the row is.
-            let id = ServiceID(try await session.run("SELECT nextval(pg_get_serial_sequence('rotator_services', 'id'))").integer(0, 0))
-            let sealed = session.sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(id))
-            try await session.slugConflicts(configuration) { session throws(PostgreSQLError) in
-                _ = try await session.run(
-                    "INSERT INTO rotator_services (id, slug, document, sealed_headers) VALUES ($1, $2, $3, $4)",
-                    .integer(id.rawValue), .text(configuration.slug), .text(ServiceDocument.encode(configuration)), .octets(sealed))
-            }
-            try await session.announceChange(of: id)
-            return ServiceRecord(id: id, configuration: configuration)
+            let record = try await session.addService(configuration)
+            try await session.announceChange(of: .service(record.id))
+            return record
         }
     }
 
     func updateService(_ service: ServiceRecord) async throws(StoreError) {
-        let configuration = service.configuration
-        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id))
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
-            try await session.slugConflicts(configuration) { session throws(PostgreSQLError) in
-                let updated = try await session.run(
-                    "UPDATE rotator_services SET slug = $2, document = $3, sealed_headers = $4 WHERE id = $1",
-                    .integer(service.id.rawValue), .text(configuration.slug), .text(ServiceDocument.encode(configuration)), .octets(sealed))
-                if updated.changeCount == 0 { throw Self.noService(service.id) }
-            }
-            try await session.announceChange(of: service.id)
+            try await session.changeService(service)
+            try await session.announceChange(of: .service(service.id))
         }
     }
 
@@ -57,7 +43,7 @@ extension PostgreSQLSession {
             try await session.lockService(id)
             _ = try await session.run("DELETE FROM rotator_services WHERE id = $1", .integer(id.rawValue))
             _ = try await session.run("DELETE FROM rotator_tickets WHERE service_id = $1", .integer(id.rawValue))
-            try await session.announceChange(of: id)
+            try await session.announceChange(of: .service(id))
         }
     }
 
@@ -69,7 +55,7 @@ extension PostgreSQLSession {
                     """
                     SELECT k.id, k.sealed_value, k.name, k.weight, k.is_active, s.success_count, s.failure_count, s.last_used_at_ns,
                         s.state, s.until_ns, s.reason, s.model_rests, s.rejections, s.rate_limit_level, s.exhaustion_level, s.forbidden_level,
-                        s.upstream_failures, s.circuit_level, s.circuit_until_ns, s.decided_at_ns, s.reset_count
+                        s.upstream_failures, s.circuit_level, s.circuit_until_ns, s.decided_at_ns, s.reset_count, k.attributes
                     FROM rotator_keys AS k LEFT JOIN rotator_standings AS s ON s.key_id = k.id
                     WHERE k.service_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3
                     """, .integer(service.rawValue), .integer(keys.last?.id.rawValue ?? 0), .integer(Int64(Self.rowsPerStatement)))
@@ -78,8 +64,12 @@ extension PostgreSQLSession {
                     let id = KeyID(found.integer(row, 0))
                     let sealed = found.octets(row, 1)
                     let secret = try session.opened("key \(id)") { () throws(Sealer.Failure) in try session.sealer.openSecret(sealed, for: .key(id)) }
+                    guard let attributes = KeyAttributesDocument.decode(found.text(row, 21)) else {
+                        throw PostgreSQLError(.damaged, "\(session.connector.place): the attributes of key \(id) cannot be read")
+                    }
                     var key = KeyRecord(
-                        id: id, serviceID: service, secret: secret, name: found.text(row, 2), weight: Int(found.integer(row, 3)), isActive: found.boolean(row, 4))
+                        id: id, serviceID: service, secret: secret, name: found.text(row, 2), weight: Int(found.integer(row, 3)),
+                        isActive: found.boolean(row, 4), attributes: attributes)
                     if found.optionalInteger(row, 5) != nil {
                         key.counts = Self.counts(in: found, row, from: 5)
                         key.standing = try session.standing(of: id, in: found, row, from: 8)
@@ -93,17 +83,8 @@ extension PostgreSQLSession {
 
     func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion] {
         try await transaction(within: Limit.long) { session throws(PostgreSQLError) in
-            // One import into a service at a time, so that two with the same values do not wait for each other's rows.
-            try await session.lockService(service)
-            var insertions: [KeyInsertion] = []
-            insertions.reserveCapacity(keys.count)
-            var isChanged = false
-            for start in stride(from: 0, to: keys.count, by: Self.rowsPerStatement) {
-                let results = try await session.insert(keys[start..<min(start + Self.rowsPerStatement, keys.count)], into: service)
-                isChanged = isChanged || results.contains { if case .inserted = $0 { true } else { false } }
-                insertions += results
-            }
-            if isChanged { try await session.announceChange(of: service) }
+            let insertions = try await session.addKeys(keys, into: service)
+            if insertions.hasAny { try await session.announceChange(of: .service(service)) }
             return insertions
         }
     }
@@ -125,18 +106,18 @@ extension PostgreSQLSession {
         }
         let inserted = try await run(
             """
-            INSERT INTO rotator_keys (id, service_id, digest, sealed_value, name, weight, is_active)
-            SELECT n.id, $1, n.digest, n.sealed_value, n.name, n.weight, n.is_active
-            FROM unnest($2, $3, $4, $5, $6, $7) AS n (id, digest, sealed_value, name, weight, is_active)
+            INSERT INTO rotator_keys (id, service_id, digest, sealed_value, name, weight, is_active, attributes)
+            SELECT n.id, $1, n.digest, n.sealed_value, n.name, n.weight, n.is_active, n.attributes
+            FROM unnest($2, $3, $4, $5, $6, $7, $8) AS n (id, digest, sealed_value, name, weight, is_active, attributes)
             ON CONFLICT (service_id, digest) DO NOTHING RETURNING id
             """,
             .integer(service.rawValue), .integers(rows.map(\.id.rawValue)), .octetStrings(digests), .octetStrings(values), .texts(rows.map(\.key.name)),
-            .integers(rows.map { Int64($0.key.weight) }), .booleans(rows.map(\.key.isActive)))
+            .integers(rows.map { Int64($0.key.weight) }), .booleans(rows.map(\.key.isActive)),
+            .texts(rows.map { KeyAttributesDocument.encode($0.key.attributes) }))
         let newIDs = Set(inserted.rows.map { KeyID(inserted.integer($0, 0)) })
         var insertions = [KeyInsertion](repeating: .duplicate, count: keys.count)
         for row in rows where newIDs.contains(row.id) {
-            insertions[row.position] = .inserted(
-                KeyRecord(id: row.id, serviceID: service, secret: row.key.secret, name: row.key.name, weight: row.key.weight, isActive: row.key.isActive))
+            insertions[row.position] = .inserted(KeyRecord(id: row.id, serviceID: service, row.key))
         }
         return insertions
     }
@@ -153,11 +134,8 @@ extension PostgreSQLSession {
 
     func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
-            let updated = try await session.run(
-                "UPDATE rotator_keys SET name = $2, weight = $3, is_active = $4 WHERE id = $1 RETURNING service_id",
-                .integer(id.rawValue), .text(name), .integer(Int64(weight)), .boolean(isActive))
-            guard let service = updated.rows.first.map({ ServiceID(updated.integer($0, 0)) }) else { throw Self.noKey(id) }
-            try await session.announceChange(of: service)
+            let service = try await session.changeKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)
+            try await session.announceChange(of: .service(service))
         }
     }
 
@@ -165,7 +143,7 @@ extension PostgreSQLSession {
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
             let deleted = try await session.run("DELETE FROM rotator_keys WHERE id = $1 RETURNING service_id", .integer(id.rawValue))
             guard let service = deleted.rows.first.map({ ServiceID(deleted.integer($0, 0)) }) else { throw Self.noKey(id) }
-            try await session.announceChange(of: service)
+            try await session.announceChange(of: .service(service))
         }
     }
 
@@ -173,9 +151,73 @@ extension PostgreSQLSession {
         try await transaction(within: Limit.long) { session throws(PostgreSQLError) in
             try await session.lockService(service)
             let count = try await session.run("DELETE FROM rotator_keys WHERE service_id = $1", .integer(service.rawValue)).changeCount
-            if count > 0 { try await session.announceChange(of: service) }
+            if count > 0 { try await session.announceChange(of: .service(service)) }
             return count
         }
+    }
+
+    func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
+        // In the order of numbers, so that writers who meet wait for each other, and not for ever.
+        let ids = ids.sorted()
+        return try await transaction(within: Limit.long) { session throws(PostgreSQLError) in
+            var count = 0
+            for start in stride(from: 0, to: ids.count, by: Self.numbersPerStatement) {
+                count += try await session.run(
+                    "DELETE FROM rotator_keys WHERE service_id = $1 AND id = ANY ($2)", .integer(service.rawValue),
+                    .integers(ids[start..<min(start + Self.numbersPerStatement, ids.count)].map(\.rawValue))
+                ).changeCount
+            }
+            if count > 0 { try await session.announceChange(of: .service(service)) }
+            return count
+        }
+    }
+
+    /// How many numbers of rows a statement takes at most that takes nothing else.
+    private static let numbersPerStatement = 10_000
+
+    // MARK: Within a transaction
+
+    func addService(_ configuration: ServiceConfiguration) async throws(PostgreSQLError) -> ServiceRecord {
+        // The number is part of what is sealed, so it must be known before the row is.
+        let id = ServiceID(try await run("SELECT nextval(pg_get_serial_sequence('rotator_services', 'id'))").integer(0, 0))
+        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(id))
+        try await slugConflicts(configuration) { session throws(PostgreSQLError) in
+            _ = try await session.run(
+                "INSERT INTO rotator_services (id, slug, document, sealed_headers) VALUES ($1, $2, $3, $4)",
+                .integer(id.rawValue), .text(configuration.slug), .text(ServiceDocument.encode(configuration)), .octets(sealed))
+        }
+        return ServiceRecord(id: id, configuration: configuration)
+    }
+
+    func changeService(_ service: ServiceRecord) async throws(PostgreSQLError) {
+        let configuration = service.configuration
+        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id))
+        try await slugConflicts(configuration) { session throws(PostgreSQLError) in
+            let updated = try await session.run(
+                "UPDATE rotator_services SET slug = $2, document = $3, sealed_headers = $4 WHERE id = $1",
+                .integer(service.id.rawValue), .text(configuration.slug), .text(ServiceDocument.encode(configuration)), .octets(sealed))
+            if updated.changeCount == 0 { throw Self.noService(service.id) }
+        }
+    }
+
+    func addKeys(_ keys: [NewKey], into service: ServiceID) async throws(PostgreSQLError) -> [KeyInsertion] {
+        // One import into a service at a time, so that two with the same values do not wait for each other's rows.
+        try await lockService(service)
+        var insertions: [KeyInsertion] = []
+        insertions.reserveCapacity(keys.count)
+        for start in stride(from: 0, to: keys.count, by: Self.rowsPerStatement) {
+            insertions += try await insert(keys[start..<min(start + Self.rowsPerStatement, keys.count)], into: service)
+        }
+        return insertions
+    }
+
+    /// Returns the key's service.
+    func changeKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(PostgreSQLError) -> ServiceID {
+        let updated = try await run(
+            "UPDATE rotator_keys SET name = $2, weight = $3, is_active = $4, attributes = $5 WHERE id = $1 RETURNING service_id",
+            .integer(id.rawValue), .text(name), .integer(Int64(weight)), .boolean(isActive), .text(KeyAttributesDocument.encode(attributes)))
+        guard let service = updated.rows.first.map({ ServiceID(updated.integer($0, 0)) }) else { throw Self.noKey(id) }
+        return service
     }
 
     private static func noService(_ id: ServiceID) -> PostgreSQLError { PostgreSQLError(.notFound, "there is no service \(id)") }

@@ -38,8 +38,9 @@ extension PostgreSQLSession {
                 ) AS c ON true ORDER BY c.first
                 """, .integer(revision), .text(session.storeID))
             guard !found.rows.isEmpty else { throw PostgreSQLError(.damaged, "\(session.connector.place): the row of the epochs is missing") }
-            let services = found.rows.compactMap { found.optionalInteger($0, 2).map { ServiceID($0) } }
-            return CatalogueNews(changedServices: found.boolean(0, 1) ? services : nil, revision: found.integer(0, 0))
+            let revision = found.integer(0, 0)
+            guard found.boolean(0, 1) else { return CatalogueNews(changedServices: nil, revision: revision) }
+            return CatalogueNews(numbers: found.rows.compactMap { found.optionalInteger($0, 2) }, revision: revision)
         }
     }
 
@@ -64,16 +65,23 @@ extension PostgreSQLSession {
         }
     }
 
-    /// Writes down that `service` has changed and tells all replicas when the transaction is committed; the last statement of a transaction, for
-    /// everybody else's waits until it ends.
-    func announceChange(of service: ServiceID) async throws(PostgreSQLError) {
+    /// Writes down what has changed and tells all replicas when the transaction is committed; the last statement of a transaction, for everybody else's
+    /// waits until it ends. Does nothing where nothing has changed.
+    func announceChange(of subjects: CatalogueSubject...) async throws(PostgreSQLError) { try await announceChanges(of: subjects) }
+
+    /// As above.
+    func announceChanges(of subjects: [CatalogueSubject]) async throws(PostgreSQLError) {
+        guard !subjects.isEmpty else { return }
         _ = try await run(
             """
-            WITH e AS (UPDATE rotator_epoch SET catalogue = catalogue + 1 RETURNING catalogue),
-                written AS (INSERT INTO rotator_changes (revision, service_id, writer) SELECT catalogue, $1, $2 FROM e),
+            WITH e AS (UPDATE rotator_epoch SET catalogue = catalogue + cardinality($1) RETURNING catalogue),
+                written AS (
+                    INSERT INTO rotator_changes (revision, service_id, writer)
+                    SELECT e.catalogue - cardinality($1) + s.place, s.subject, $2 FROM e, unnest($1) WITH ORDINALITY AS s (subject, place)
+                ),
                 trimmed AS (DELETE FROM rotator_changes WHERE revision <= (SELECT catalogue FROM e) - 10000)
             SELECT pg_notify('rotator_news_' || md5(current_schema()), '') FROM e
-            """, .integer(service.rawValue), .text(storeID))
+            """, .integers(subjects.map(\.number)), .text(storeID))
     }
 
     /// The next epoch of standings; all replicas are told when the transaction is committed. Everybody else's waits until it ends.

@@ -63,6 +63,7 @@ extension PostgreSQLSession {
             left -= try await session.resealCheckValue(limit: left)
             left -= try await session.resealHeaders(limit: left)
             left -= try await session.resealSettings(limit: left)
+            left -= try await session.resealDocuments(limit: left)
             while left > 0 {
                 let count = try await session.resealKeys(limit: min(left, Self.rowsPerStatement))
                 if count == 0 { break }
@@ -72,7 +73,7 @@ extension PostgreSQLSession {
         }
     }
 
-    private func resealed(_ sealed: [UInt8], for subject: Sealer.Subject, _ what: @autoclosure () -> String) throws(PostgreSQLError) -> [UInt8] {
+    func resealed(_ sealed: [UInt8], for subject: Sealer.Subject, _ what: @autoclosure () -> String) throws(PostgreSQLError) -> [UInt8] {
         sealer.seal(try opened(what()) { () throws(Sealer.Failure) in try sealer.openOctets(sealed, for: subject) }, for: subject)
     }
 

@@ -103,6 +103,14 @@ extension PostgreSQLStore: UpstreamCatalog {
     public func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int {
         try await run { () async throws(StoreError) in try await server.writer.deleteKeys(of: service) }
     }
+
+    public func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
+        try await run { () async throws(StoreError) in try await server.writer.deleteKeys(ids, of: service) }
+    }
+
+    public func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] {
+        try await run { () async throws(StoreError) in try await server.writer.apply(changes) }
+    }
 }
 
 extension PostgreSQLStore: KeyLedger {
@@ -141,6 +149,63 @@ extension PostgreSQLStore: AuditLog {
     }
 }
 
+extension PostgreSQLStore: DocumentStore {
+    public func documents(_ kind: DocumentKind, after: Int64, limit: Int) async throws(StoreError) -> [StoredDocument] {
+        guard limit > 0 else { return [] }
+        return try await run { () async throws(StoreError) in try await server.reader.documents(kind, after: after, limit: limit) }
+    }
+
+    public func document(_ kind: DocumentKind, named name: String) async throws(StoreError) -> StoredDocument? {
+        let (session, limit) = server.session(reading: kind)
+        return try await run { () async throws(StoreError) in try await session.document(kind, named: name, within: limit) }
+    }
+
+    public func insertDocument(_ kind: DocumentKind, named name: String, body: [UInt8]) async throws(StoreError) -> StoredDocument {
+        try await run { () async throws(StoreError) in try await server.session(changing: kind).session.insertDocument(kind, named: name, body: body) }
+    }
+
+    public func replaceDocument(
+        _ kind: DocumentKind, _ id: Int64, named name: String, body: [UInt8], expecting revision: Int64?
+    ) async throws(StoreError) -> Int64 {
+        let (session, limit) = server.session(changing: kind)
+        return try await run { () async throws(StoreError) in
+            try await session.replaceDocument(kind, id, named: name, body: body, expecting: revision, within: limit)
+        }
+    }
+
+    public func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) {
+        try await run { () async throws(StoreError) in try await server.session(changing: kind).session.deleteDocument(kind, id) }
+    }
+
+    public func restoreDocuments(_ documents: [StoredDocument], of kind: DocumentKind) async throws(StoreError) -> Int {
+        guard !documents.isEmpty else { return 0 }
+        return try await run { () async throws(StoreError) in try await server.writer.restoreDocuments(documents, of: kind) }
+    }
+}
+
+extension PostgreSQLStore: HistoryStore {
+    public func writeHistory(_ rows: [HistoryRow]) async throws(StoreError) {
+        guard !rows.isEmpty else { return }
+        try await run { () async throws(StoreError) in try await server.writer.writeHistory(rows) }
+    }
+
+    public func history(
+        _ resolution: HistoryResolution, _ dimension: HistoryDimension, subject: String?, from: Int64, to: Int64
+    ) async throws(StoreError) -> [HistoryRow] {
+        try await run { () async throws(StoreError) in
+            try await server.reader.history(resolution, dimension, subject: subject, from: from, to: to)
+        }
+    }
+
+    public func deleteHistory(_ resolution: HistoryResolution, before start: Int64) async throws(StoreError) {
+        while try await run({ () async throws(StoreError) in try await server.writer.deleteSomeHistory(resolution, before: start) }) {}
+    }
+
+    public func historyStart(_ resolution: HistoryResolution, after start: Int64) async throws(StoreError) -> Int64? {
+        try await run { () async throws(StoreError) in try await server.reader.historyStart(resolution, after: start) }
+    }
+}
+
 extension PostgreSQLStore: ReplicaLink {
     public func leaseTickets(_ count: Int, of service: ServiceID) async throws(StoreError) -> TicketLease {
         try await run { () async throws(StoreError) in try await server.rotation.leaseTickets(count, of: service) }
@@ -165,13 +230,13 @@ extension PostgreSQLStore: ReplicaLink {
 private final class PostgreSQLServerSessions: Sendable {
     let condition = PostgreSQLCondition()
     let news = StoreNews()
-    /// Changes services and keys.
+    /// Changes services, keys and documents that are followed, and writes history: what may take long.
     let writer: PostgreSQLSession
     /// Reads what may be long.
     let reader: PostgreSQLSession
-    /// Writes standings, settings and the audit log: what must not wait behind an import.
+    /// Writes standings, settings, the audit log and documents that are not followed: what must not wait behind an import.
     let ledger: PostgreSQLSession
-    /// Leases tickets and tells epochs: what must not wait behind anything.
+    /// Leases tickets, counts clients and tells epochs: what must not wait behind anything.
     let rotation: PostgreSQLSession
     private let listener: PostgreSQLSession
     private let loop: StoreLoop
@@ -184,6 +249,24 @@ private final class PostgreSQLServerSessions: Sendable {
         let session = { [condition] in PostgreSQLSession(loop: loop, connector: connector, condition: condition, sealer: sealer, storeID: storeID) }
         (writer, reader, ledger, rotation, listener) = (session(), session(), session(), session(), session())
         self.loop = loop
+    }
+
+    /// Who reads a single document of a kind, and how long that may take.
+    func session(reading kind: DocumentKind) -> (session: PostgreSQLSession, limit: Duration) {
+        switch kind {
+        // Requests wait for it.
+        case .clientMeter: (rotation, PostgreSQLSession.Limit.quick)
+        case .client, .webhook, .job, .jobPart: (reader, PostgreSQLSession.Limit.short)
+        }
+    }
+
+    /// Who changes a single document of a kind, and how long that may take.
+    func session(changing kind: DocumentKind) -> (session: PostgreSQLSession, limit: Duration) {
+        switch kind {
+        case .client, .webhook: (writer, PostgreSQLSession.Limit.short)
+        case .clientMeter: (rotation, PostgreSQLSession.Limit.quick)
+        case .job, .jobPart: (ledger, PostgreSQLSession.Limit.short)
+        }
     }
 
     func startListening() {

@@ -25,6 +25,11 @@ enum PostgreSQLValue: Sendable {
         }
     }
 
+    /// The text that is kept of `text`: PostgreSQL has no U+0000 in texts, the replacement character takes its place.
+    static func kept(_ text: String) -> String {
+        text.utf8.contains(0) ? String(text.unicodeScalars.map { $0 == "\0" ? "\u{FFFD}" : Character($0) }) : text
+    }
+
     /// Appends the value in binary form; false for NULL, which has none.
     func encode(into octets: inout [CChar]) -> Bool {
         switch self {
@@ -65,10 +70,8 @@ extension [CChar] {
 
     fileprivate mutating func append(_ octets: [UInt8]) { append(contentsOf: octets.lazy.map { CChar(bitPattern: $0) }) }
 
-    /// PostgreSQL has no U+0000 in texts: the replacement character takes its place.
     fileprivate mutating func append(text: String) {
-        let isPlain = !text.utf8.contains(0)
-        append(contentsOf: (isPlain ? text : String(text.unicodeScalars.map { $0 == "\0" ? "\u{FFFD}" : Character($0) })).utf8.lazy.map { CChar(bitPattern: $0) })
+        append(contentsOf: PostgreSQLValue.kept(text).utf8.lazy.map { CChar(bitPattern: $0) })
     }
 
     /// Appends an array of one dimension; `encode` appends a value, or returns false for NULL.

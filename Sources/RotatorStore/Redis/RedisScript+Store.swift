@@ -26,9 +26,9 @@ extension RedisScript {
             return text(redis.call('HINCRBY', meta, name, 1))
         end
         local function news() redis.call('PUBLISH', p .. 'news', '') end
-        local function changed(service, writer)
+        local function changed(subject, writer)
             local r = raise('catalogue')
-            redis.call('ZADD', p .. 'changes', r, r .. ':' .. service .. ':' .. writer)
+            redis.call('ZADD', p .. 'changes', r, r .. ':' .. subject .. ':' .. writer)
             redis.call('ZREMRANGEBYRANK', p .. 'changes', 0, -10001)
             news()
         end
@@ -46,15 +46,69 @@ extension RedisScript {
                 each(ids, function(...) redis.call('HDEL', p .. hash, ...) end)
             end
             each(ids, function(...) redis.call('ZREM', p .. 'told', ...) end)
-            redis.call('DEL', p .. 'keys:' .. service, p .. 'infos:' .. service, p .. 'digests:' .. service, p .. 'digest-of:' .. service)
+            for _, hash in ipairs({'keys:', 'infos:', 'attributes:', 'digests:', 'digest-of:'}) do redis.call('DEL', p .. hash .. service) end
             return #ids
         end
 
         """
 
-    /// Refuses to take an empty database for an empty catalogue.
-    private static let guarded = prelude + """
-        if not redis.call('HGET', meta, 'schema') then return redis.error_reply('ROTATORNONE there is no catalogue here') end
+    /// Refuses to take an empty database, or one of an older version, for this version's catalogue.
+    static let guarded = prelude + """
+        if tonumber(redis.call('HGET', meta, 'schema') or '0') < \(RedisStore.schema) then return redis.error_reply('ROTATORNONE there is no catalogue here') end
+
+        """
+
+    /// What changes services and keys, one by one and in lists.
+    static let keyPrelude = """
+        local function writeService(id, slug, document, headers)
+            local old = redis.call('HGET', p .. 'slug-of', id)
+            if old and old ~= slug then redis.call('HDEL', p .. 'slugs', old) end
+            redis.call('HSET', p .. 'slugs', slug, id)
+            redis.call('HSET', p .. 'slug-of', id, slug)
+            redis.call('HSET', p .. 'services', id, document)
+            redis.call('HSET', p .. 'headers', id, headers)
+        end
+        local function writeAttributes(service, id, attributes)
+            if attributes == '{}' then
+                redis.call('HDEL', p .. 'attributes:' .. service, id)
+            else
+                redis.call('HSET', p .. 'attributes:' .. service, id, attributes)
+            end
+        end
+        local function insertKeys(service, list)
+            local digests, out, isAny = p .. 'digests:' .. service, {}, false
+            for first = 0, redis.call('LLEN', list) - 1, 4000 do
+                local items = redis.call('LRANGE', list, first, first + 3999)
+                for i = 1, #items, 5 do
+                    local isKnown = false
+                    for d = 1, #items[i + 1], 32 do
+                        if redis.call('HEXISTS', digests, string.sub(items[i + 1], d, d + 31)) == 1 then isKnown = true end
+                    end
+                    if isKnown then
+                        out[#out + 1] = 0
+                    else
+                        local digest = string.sub(items[i + 1], 1, 32)
+                        redis.call('HSET', digests, digest, items[i])
+                        redis.call('HSET', p .. 'digest-of:' .. service, items[i], digest)
+                        redis.call('HSET', p .. 'keys:' .. service, items[i], items[i + 2])
+                        redis.call('HSET', p .. 'infos:' .. service, items[i], items[i + 3])
+                        if items[i + 4] ~= '{}' then writeAttributes(service, items[i], items[i + 4]) end
+                        redis.call('HSET', p .. 'owner', items[i], service)
+                        out[#out + 1] = 1
+                        isAny = true
+                    end
+                end
+            end
+            redis.call('DEL', list)
+            return out, isAny
+        end
+        local function updateKey(id, info, attributes)
+            local service = redis.call('HGET', p .. 'owner', id)
+            if not service then return nil end
+            redis.call('HSET', p .. 'infos:' .. service, id, info)
+            writeAttributes(service, id, attributes)
+            return service
+        end
 
         """
 
@@ -63,6 +117,7 @@ extension RedisScript {
     /// ARGV: schema, sealed check value. Returns both as they are then.
     static let migrate = RedisScript(prelude + """
         if redis.call('HSETNX', meta, 'schema', ARGV[1]) == 1 then redis.call('HSET', meta, 'check', ARGV[2]) end
+        if tonumber(redis.call('HGET', meta, 'schema')) < tonumber(ARGV[1]) then redis.call('HSET', meta, 'schema', ARGV[1]) end
         counter('catalogue')
         counter('standings')
         return {redis.call('HGET', meta, 'schema'), redis.call('HGET', meta, 'check')}
@@ -82,16 +137,12 @@ extension RedisScript {
     static let numbers = RedisScript(guarded + "return text(redis.call('HINCRBY', meta, ARGV[1], ARGV[2]))")
 
     /// ARGV: id, slug, document, sealed headers, writer, 1 where it is new. Returns 0, -1 for a service that is gone, -2 for a slug that is taken.
-    static let writeService = RedisScript(guarded + """
+    static let writeService = RedisScript(guarded + keyPrelude + """
         local old = redis.call('HGET', p .. 'slug-of', ARGV[1])
         if ARGV[6] ~= '1' and not old then return -1 end
         local holder = redis.call('HGET', p .. 'slugs', ARGV[2])
         if holder and holder ~= ARGV[1] then return -2 end
-        if old then redis.call('HDEL', p .. 'slugs', old) end
-        redis.call('HSET', p .. 'slugs', ARGV[2], ARGV[1])
-        redis.call('HSET', p .. 'slug-of', ARGV[1], ARGV[2])
-        redis.call('HSET', p .. 'services', ARGV[1], ARGV[3])
-        redis.call('HSET', p .. 'headers', ARGV[1], ARGV[4])
+        writeService(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
         changed(ARGV[1], ARGV[5])
         return 0
         """)
@@ -109,62 +160,41 @@ extension RedisScript {
 
     // MARK: Keys
 
-    /// ARGV: service. Returns ids, sealed values, infos, standings, successes, failures and last uses, each as an array.
+    /// ARGV: service. Returns ids, sealed values, infos, attributes, standings, successes, failures and last uses, each as an array.
     static let keys = RedisScript(guarded + """
         local ids = redis.call('HKEYS', p .. 'keys:' .. ARGV[1])
-        local out = {ids, values(p .. 'keys:' .. ARGV[1], ids), values(p .. 'infos:' .. ARGV[1], ids)}
+        local out = {ids}
+        for _, hash in ipairs({'keys:', 'infos:', 'attributes:'}) do out[#out + 1] = values(p .. hash .. ARGV[1], ids) end
         for _, hash in ipairs({'standing', 'successes', 'failures', 'used'}) do out[#out + 1] = values(p .. hash, ids) end
         return out
         """)
 
-    /// ARGV: token, then id, digests, sealed value and info of each key. Lays keys ready for `insertKeys`; what is not fetched is gone after two minutes.
-    static let stageKeys = RedisScript(guarded + """
+    /// ARGV: token, then texts. Lays them ready for a script that is given the token; what is not fetched is gone after two minutes.
+    static let stage = RedisScript(guarded + """
         local list = p .. 'stage:' .. ARGV[1]
         for first = 2, #ARGV, 2000 do redis.call('RPUSH', list, unpack(ARGV, first, math.min(first + 1999, #ARGV))) end
         redis.call('EXPIRE', list, 120)
         return 0
         """)
 
-    /// ARGV: service, writer, token. Returns 1 for each key that was laid ready and is in now, 0 for each that was there; -1 for a service that is gone.
-    static let insertKeys = RedisScript(guarded + """
+    /// ARGV: service, writer, token. Laid ready are id, digests, sealed value, info and attributes of each key. Returns 1 for each key that is in now, 0 for
+    /// each that was there; -1 for a service that is gone.
+    static let insertKeys = RedisScript(guarded + keyPrelude + """
         local service, list = ARGV[1], p .. 'stage:' .. ARGV[3]
         if redis.call('HEXISTS', p .. 'services', service) == 0 then
             redis.call('DEL', list)
             return -1
         end
-        local digests, out, isAny = p .. 'digests:' .. service, {}, false
-        for first = 0, redis.call('LLEN', list) - 1, 4000 do
-            local items = redis.call('LRANGE', list, first, first + 3999)
-            for i = 1, #items, 4 do
-                local isKnown = false
-                for d = 1, #items[i + 1], 32 do
-                    if redis.call('HEXISTS', digests, string.sub(items[i + 1], d, d + 31)) == 1 then isKnown = true end
-                end
-                if isKnown then
-                    out[#out + 1] = 0
-                else
-                    local digest = string.sub(items[i + 1], 1, 32)
-                    redis.call('HSET', digests, digest, items[i])
-                    redis.call('HSET', p .. 'digest-of:' .. service, items[i], digest)
-                    redis.call('HSET', p .. 'keys:' .. service, items[i], items[i + 2])
-                    redis.call('HSET', p .. 'infos:' .. service, items[i], items[i + 3])
-                    redis.call('HSET', p .. 'owner', items[i], service)
-                    out[#out + 1] = 1
-                    isAny = true
-                end
-            end
-        end
-        redis.call('DEL', list)
+        local out, isAny = insertKeys(service, list)
         if isAny then changed(service, ARGV[2]) end
         return out
         """)
 
-    /// ARGV: id, info, writer. Returns 0, or -1 for a key that is gone.
-    static let updateKey = RedisScript(guarded + """
-        local service = redis.call('HGET', p .. 'owner', ARGV[1])
+    /// ARGV: id, info, attributes, writer. Returns 0, or -1 for a key that is gone.
+    static let updateKey = RedisScript(guarded + keyPrelude + """
+        local service = updateKey(ARGV[1], ARGV[2], ARGV[3])
         if not service then return -1 end
-        redis.call('HSET', p .. 'infos:' .. service, ARGV[1], ARGV[2])
-        changed(service, ARGV[3])
+        changed(service, ARGV[4])
         return 0
         """)
 
@@ -173,9 +203,8 @@ extension RedisScript {
         local service = redis.call('HGET', p .. 'owner', ARGV[1])
         if not service then return -1 end
         redis.call('HDEL', p .. 'digests:' .. service, redis.call('HGET', p .. 'digest-of:' .. service, ARGV[1]))
-        for _, hash in ipairs({'digest-of:' .. service, 'keys:' .. service, 'infos:' .. service, 'owner', 'standing', 'successes', 'failures', 'used'}) do
-            redis.call('HDEL', p .. hash, ARGV[1])
-        end
+        for _, hash in ipairs({'digest-of:', 'keys:', 'infos:', 'attributes:'}) do redis.call('HDEL', p .. hash .. service, ARGV[1]) end
+        for _, hash in ipairs({'owner', 'standing', 'successes', 'failures', 'used'}) do redis.call('HDEL', p .. hash, ARGV[1]) end
         redis.call('ZREM', p .. 'told', ARGV[1])
         changed(service, ARGV[2])
         return 0
@@ -187,6 +216,32 @@ extension RedisScript {
         local count = clear(ARGV[1])
         if count > 0 then changed(ARGV[1], ARGV[2]) end
         return count
+        """)
+
+    /// ARGV: service, writer, ids. Returns how many of these keys the service had.
+    static let deleteSomeKeys = RedisScript(guarded + """
+        local service, ids, digests, isTaken = ARGV[1], {}, {}, {}
+        for first = 3, #ARGV, 2000 do
+            local last = math.min(first + 1999, #ARGV)
+            for i, owner in ipairs(redis.call('HMGET', p .. 'owner', unpack(ARGV, first, last))) do
+                local id = ARGV[first + i - 1]
+                if owner == service and not isTaken[id] then
+                    isTaken[id] = true
+                    ids[#ids + 1] = id
+                end
+            end
+        end
+        for _, digest in ipairs(values(p .. 'digest-of:' .. service, ids)) do digests[#digests + 1] = digest or nil end
+        each(digests, function(...) redis.call('HDEL', p .. 'digests:' .. service, ...) end)
+        for _, hash in ipairs({'digest-of:', 'keys:', 'infos:', 'attributes:'}) do
+            each(ids, function(...) redis.call('HDEL', p .. hash .. service, ...) end)
+        end
+        for _, hash in ipairs({'owner', 'standing', 'successes', 'failures', 'used'}) do
+            each(ids, function(...) redis.call('HDEL', p .. hash, ...) end)
+        end
+        each(ids, function(...) redis.call('ZREM', p .. 'told', ...) end)
+        if #ids > 0 then changed(service, ARGV[2]) end
+        return #ids
         """)
 
     // MARK: Standing and counts
@@ -281,7 +336,7 @@ extension RedisScript {
     static let epoch = RedisScript(guarded + epochBody)
     static let sharedEpoch = RedisScript(prelude + epochBody)
 
-    /// ARGV: revision. Returns the present revision, 1 where the record reaches back, and `revision:service:writer` of each change.
+    /// ARGV: revision. Returns the present revision, 1 where the record reaches back, and `revision:subject:writer` of each change.
     static let changes = RedisScript(guarded + """
         local now = counter('catalogue')
         local after, kept = tonumber(ARGV[1]), redis.call('ZCARD', p .. 'changes')

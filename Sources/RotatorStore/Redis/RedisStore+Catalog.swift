@@ -38,17 +38,18 @@ extension RedisStore: UpstreamCatalog {
     public func updateService(_ service: ServiceRecord) async throws(StoreError) { try await write(service, isNew: false) }
 
     private func write(_ service: ServiceRecord, isNew: Bool) async throws(StoreError) {
-        let configuration = service.configuration
-        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id))
-        let result = try await client.run(
-            .writeService,
-            [
-                [UInt8](number: service.id.rawValue), [UInt8](text: configuration.slug), [UInt8](text: ServiceDocument.encode(configuration)), sealed, writer,
-                [UInt8](text: isNew ? "1" : "0"),
-            ]
-        ).integer
+        let result = try await client.run(.writeService, members(of: service) + [writer, [UInt8](text: isNew ? "1" : "0")]).integer
         if result == -1 { throw Self.noService(service.id) }
-        if result == -2 { throw StoreError(.conflict, "the slug \(configuration.slug) is taken") }
+        if result == -2 { throw Self.slugIsTaken(service.configuration) }
+    }
+
+    /// Number, slug, document and sealed headers.
+    func members(of service: ServiceRecord) -> [[UInt8]] {
+        let configuration = service.configuration
+        return [
+            [UInt8](number: service.id.rawValue), [UInt8](text: configuration.slug), [UInt8](text: ServiceDocument.encode(configuration)),
+            sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id)),
+        ]
     }
 
     public func deleteService(_ id: ServiceID) async throws(StoreError) {
@@ -58,7 +59,7 @@ extension RedisStore: UpstreamCatalog {
 
     public func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord] {
         let found = try await client.run(.keys, [[UInt8](number: service.rawValue)], within: RedisSession.Limit.long).elements.map(\.elements)
-        guard found.count == 7 else { throw client.unexpected }
+        guard found.count == 8 else { throw client.unexpected }
         var records: [KeyRecord] = []
         records.reserveCapacity(found[0].count)
         for index in found[0].indices {
@@ -67,20 +68,32 @@ extension RedisStore: UpstreamCatalog {
             }
             let id = KeyID(number)
             let secret = try opened("key \(id)") { () throws(Sealer.Failure) in try sealer.openSecret(sealed, for: .key(id)) }
-            var record = KeyRecord(id: id, serviceID: service, secret: secret, name: info.name, weight: info.weight, isActive: info.isActive)
-            if let octets = found[3][index].octets {
+            guard let attributes = KeyAttributesDocument.decode(found[3][index].text ?? "{}") else {
+                throw StoreError(.damaged, "\(client.place): the attributes of key \(id) cannot be read")
+            }
+            var record = KeyRecord(
+                id: id, serviceID: service, secret: secret, name: info.name, weight: info.weight, isActive: info.isActive, attributes: attributes)
+            if let octets = found[4][index].octets {
                 guard let standing = StandingDocument.decode(octets) else { throw StoreError(.damaged, "\(client.place): the standing of key \(id) cannot be read") }
                 record.standing = standing
             }
-            record.counts = Self.counts(found[4][index], found[5][index], found[6][index])
+            record.counts = Self.counts(found[5][index], found[6][index], found[7][index])
             records.append(record)
         }
         return records.sorted { $0.id < $1.id }
     }
 
     public func insertKeys(_ keys: [NewKey], into service: ServiceID) async throws(StoreError) -> [KeyInsertion] {
-        let first = keys.isEmpty ? 0 : try await numbers("last_key", keys.count) - Int64(keys.count) + 1
-        let token = writer + [UInt8](text: ":" + randomOctets(count: 8).map { String($0, radix: 16) }.joined())
+        let first = try await numbers("last_key", keys.count)
+        let token = newToken()
+        try await stage(keys, numberedFrom: first, for: service, token: token)
+        let reply = try await client.run(.insertKeys, [[UInt8](number: service.rawValue), writer, token], within: RedisSession.Limit.long)
+        if reply.integer == -1 { throw Self.noService(service) }
+        return try insertions(of: keys, numberedFrom: first, into: service, reply.elements)
+    }
+
+    /// Lays keys ready for a script that inserts them.
+    func stage(_ keys: [NewKey], numberedFrom first: Int64, for service: ServiceID, token: [UInt8]) async throws(StoreError) {
         for start in stride(from: 0, to: keys.count, by: Self.keysPerStage) {
             var arguments = [token]
             for (offset, key) in keys[start..<min(start + Self.keysPerStage, keys.count)].enumerated() {
@@ -89,25 +102,26 @@ extension RedisStore: UpstreamCatalog {
                 arguments.append(sealer.digest(of: key.secret, in: service) + sealer.otherDigests(of: key.secret, in: service).flatMap(\.self))
                 arguments.append(sealer.seal(key.secret, for: .key(id)))
                 arguments.append([UInt8](text: KeyInfo(isActive: key.isActive, weight: key.weight, name: key.name).text))
+                arguments.append([UInt8](text: KeyAttributesDocument.encode(key.attributes)))
             }
-            _ = try await client.run(.stageKeys, arguments, within: RedisSession.Limit.long)
+            _ = try await client.run(.stage, arguments, within: RedisSession.Limit.long)
         }
-        let reply = try await client.run(.insertKeys, [[UInt8](number: service.rawValue), writer, token], within: RedisSession.Limit.long)
-        if reply.integer == -1 { throw Self.noService(service) }
-        let results = reply.elements
-        guard results.count == keys.count else { throw StoreError(.unavailable, "\(client.place): the keys that were laid ready were lost before they were written") }
-        return keys.indices.map { index in
-            let key = keys[index]
-            guard results[index].integer == 1 else { return .duplicate }
-            return .inserted(
-                KeyRecord(
-                    id: KeyID(first + Int64(index)), serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive))
+    }
+
+    /// What a script has made of keys that were laid ready.
+    func insertions(
+        of keys: [NewKey], numberedFrom first: Int64, into service: ServiceID, _ results: [RedisReply]
+    ) throws(StoreError) -> [KeyInsertion] {
+        guard results.count == keys.count else { throw wasLost }
+        return zip(keys.indices, keys).map { index, key in
+            results[index].integer == 1 ? .inserted(KeyRecord(id: KeyID(first + Int64(index)), serviceID: service, key)) : .duplicate
         }
     }
 
     public func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
         let info = KeyInfo(isActive: isActive, weight: weight, name: name)
-        if try await client.run(.updateKey, [[UInt8](number: id.rawValue), [UInt8](text: info.text), writer]).integer == -1 { throw Self.noKey(id) }
+        let arguments = [[UInt8](number: id.rawValue), [UInt8](text: info.text), [UInt8](text: KeyAttributesDocument.encode(attributes)), writer]
+        if try await client.run(.updateKey, arguments).integer == -1 { throw Self.noKey(id) }
     }
 
     public func deleteKey(_ id: KeyID) async throws(StoreError) {
@@ -120,18 +134,33 @@ extension RedisStore: UpstreamCatalog {
         return Int(count)
     }
 
-    private static func noService(_ id: ServiceID) -> StoreError { StoreError(.notFound, "there is no service \(id)") }
-    private static func noKey(_ id: KeyID) -> StoreError { StoreError(.notFound, "there is no key \(id)") }
+    public func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
+        let arguments = [[UInt8](number: service.rawValue), writer] + ids.map { [UInt8](number: $0.rawValue) }
+        return Int(try await client.run(.deleteSomeKeys, arguments, within: RedisSession.Limit.long).integer ?? 0)
+    }
 
-    /// The last of `count` new numbers.
-    private func numbers(_ counter: String, _ count: Int) async throws(StoreError) -> Int64 {
-        guard let last = try await client.run(.numbers, [[UInt8](text: counter), [UInt8](number: Int64(count))]).integer else { throw client.unexpected }
-        return last
+    static func noService(_ id: ServiceID) -> StoreError { StoreError(.notFound, "there is no service \(id)") }
+    static func slugIsTaken(_ configuration: ServiceConfiguration) -> StoreError { StoreError(.conflict, "the slug \(configuration.slug) is taken") }
+    static func noKey(_ id: KeyID) -> StoreError { StoreError(.notFound, "there is no key \(id)") }
+
+    /// What was to be written as one could not be, because a part of it was gone.
+    var wasLost: StoreError { StoreError(.unavailable, "\(client.place): what was laid ready was lost before it was written") }
+
+    /// Names what is laid ready for one call.
+    func newToken() -> [UInt8] { writer + [UInt8](text: ":" + randomOctets(count: 8).map { String($0, radix: 16) }.joined()) }
+
+    /// The first of `count` new numbers in a row; asks nobody where none is needed.
+    func numbers(_ counter: String, _ count: Int, within limit: Duration = RedisSession.Limit.short) async throws(StoreError) -> Int64 {
+        if count == 0 { return 0 }
+        guard let last = try await client.run(.numbers, [[UInt8](text: counter), [UInt8](number: Int64(count))], within: limit).integer else {
+            throw client.unexpected
+        }
+        return last - Int64(count) + 1
     }
 }
 
 /// What an administrator may change of a key, as one text.
-private struct KeyInfo {
+struct KeyInfo {
     var isActive: Bool
     var weight: Int
     var name: String
@@ -196,6 +225,7 @@ extension RedisStore {
             try renew("headers", id.octets ?? [], value.octets ?? [], for: .headers(ServiceID(id.integer ?? 0)), "the headers of a service")
         }
         if !arguments.isEmpty { _ = try await client.run(.replace, arguments, within: RedisSession.Limit.long) }
+        if left > 0 { left -= try await resealDocuments(limit: left) }
         if left > 0 { left -= try await resealKeys(limit: left) }
         return max(0, limit) - left
     }

@@ -13,7 +13,8 @@ public final class RedisStore: Store {
     /// Tells the changes of this store from those of others.
     let writer: [UInt8]
 
-    static let schema = 1
+    /// 2: keys may have attributes; documents and history.
+    static let schema = 2
 
     private init(_ client: RedisClient, sealer: Sealer) {
         self.client = client
@@ -143,14 +144,14 @@ extension RedisStore: ReplicaLink {
         let found = try await client.run(.changes, [[UInt8](number: revision)], within: RedisSession.Limit.quick).elements
         guard found.count >= 2, let present = found[0].integer else { throw client.unexpected }
         guard found[1].integer == 1 else { return CatalogueNews(changedServices: nil, revision: present) }
-        var services: [ServiceID] = []
         let own = String(decoding: writer, as: UTF8.self)
+        var numbers: [Int64] = []
         for change in found[2...] {
             let parts = (change.text ?? "").split(separator: ":")
-            guard parts.count == 3, let service = Int64(parts[1]) else { throw client.unexpected }
-            if parts[2] != own, !services.contains(ServiceID(service)) { services.append(ServiceID(service)) }
+            guard parts.count == 3, let number = Int64(parts[1]) else { throw client.unexpected }
+            if parts[2] != own { numbers.append(number) }
         }
-        return CatalogueNews(changedServices: services, revision: present)
+        return CatalogueNews(numbers: numbers, revision: present)
     }
 
     public func standings(after epoch: Int64) async throws(StoreError) -> StandingNews { try await client.standings(.standings, after: epoch) }

@@ -129,6 +129,53 @@ extension SharingStore: UpstreamCatalog {
     public func deleteKey(_ id: KeyID) async throws(StoreError) { try await catalogue.deleteKey(id) }
 
     public func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int { try await catalogue.deleteKeys(of: service) }
+
+    public func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int { try await catalogue.deleteKeys(ids, of: service) }
+
+    public func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] { try await catalogue.apply(changes) }
+}
+
+/// What clients have used is kept there, too: it must last, and is asked for once per batch of requests.
+extension SharingStore: DocumentStore {
+    public func documents(_ kind: DocumentKind, after: Int64, limit: Int) async throws(StoreError) -> [StoredDocument] {
+        try await catalogue.documents(kind, after: after, limit: limit)
+    }
+
+    public func document(_ kind: DocumentKind, named name: String) async throws(StoreError) -> StoredDocument? {
+        try await catalogue.document(kind, named: name)
+    }
+
+    public func insertDocument(_ kind: DocumentKind, named name: String, body: [UInt8]) async throws(StoreError) -> StoredDocument {
+        try await catalogue.insertDocument(kind, named: name, body: body)
+    }
+
+    public func replaceDocument(
+        _ kind: DocumentKind, _ id: Int64, named name: String, body: [UInt8], expecting revision: Int64?
+    ) async throws(StoreError) -> Int64 {
+        try await catalogue.replaceDocument(kind, id, named: name, body: body, expecting: revision)
+    }
+
+    public func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) { try await catalogue.deleteDocument(kind, id) }
+
+    public func restoreDocuments(_ documents: [StoredDocument], of kind: DocumentKind) async throws(StoreError) -> Int {
+        try await catalogue.restoreDocuments(documents, of: kind)
+    }
+}
+
+extension SharingStore: HistoryStore {
+    public func writeHistory(_ rows: [HistoryRow]) async throws(StoreError) { try await catalogue.writeHistory(rows) }
+
+    public func history(
+        _ resolution: HistoryResolution, _ dimension: HistoryDimension, subject: String?, from: Int64, to: Int64
+    ) async throws(StoreError) -> [HistoryRow] { try await catalogue.history(resolution, dimension, subject: subject, from: from, to: to) }
+
+    public func deleteHistory(_ resolution: HistoryResolution, before start: Int64) async throws(StoreError) {
+        try await catalogue.deleteHistory(resolution, before: start)
+    }
+
+    public func historyStart(_ resolution: HistoryResolution, after start: Int64) async throws(StoreError) -> Int64? {
+        try await catalogue.historyStart(resolution, after: start)
+    }
 }
 
 extension SharingStore: KeyLedger {

@@ -93,5 +93,37 @@ enum SQLiteSchema {
 
         PRAGMA user_version = 2;
         """,
+        // History is read by dimension over a range of starts, and by subject; numbers of documents are kept apart, because those of the deleted count too.
+        """
+        ALTER TABLE upstream_keys ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}';
+
+        CREATE TABLE documents (
+            kind TEXT NOT NULL,
+            id INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            sealed_body BLOB NOT NULL,
+            revision INTEGER NOT NULL,
+            PRIMARY KEY (kind, id),
+            UNIQUE (kind, name)
+        ) STRICT;
+
+        CREATE TABLE document_numbers (
+            kind TEXT PRIMARY KEY,
+            last INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE history (
+            resolution INTEGER NOT NULL,
+            dimension TEXT NOT NULL,
+            start INTEGER NOT NULL,
+            subject TEXT NOT NULL,
+            writer TEXT NOT NULL,
+            tally BLOB NOT NULL,
+            PRIMARY KEY (resolution, dimension, start, subject, writer)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX history_by_subject ON history (resolution, dimension, subject, start);
+
+        PRAGMA user_version = 3;
+        """,
     ]
 }

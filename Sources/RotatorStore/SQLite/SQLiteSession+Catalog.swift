@@ -19,37 +19,12 @@ extension SQLiteSession {
 
     mutating func insertService(_ configuration: ServiceConfiguration) throws(StoreError) -> ServiceRecord {
         try requireTables()
-        return try connection.write { () throws(StoreError) in
-            // The number is part of what is sealed, so it must be known before the row is.
-            let id = ServiceID(try nextNumber("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'services'"))
-            let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(id))
-            try slugConflicts(configuration) { connection throws(SQLiteError) in
-                var statement = try PreparedStatement("INSERT INTO services (id, slug, document, sealed_headers) VALUES (?1, ?2, ?3, ?4)", on: connection)
-                try statement.bind(id.rawValue, at: 1)
-                try statement.bind(configuration.slug, at: 2)
-                try statement.bind(ServiceDocument.encode(configuration), at: 3)
-                try statement.bind(sealed, at: 4)
-                try statement.run()
-            }
-            return ServiceRecord(id: id, configuration: configuration)
-        }
+        return try connection.write { () throws(StoreError) in try addService(configuration) }
     }
 
     mutating func updateService(_ service: ServiceRecord) throws(StoreError) {
         try requireTables()
-        let configuration = service.configuration
-        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id))
-        try connection.write { () throws(StoreError) in
-            try slugConflicts(configuration) { connection throws(SQLiteError) in
-                var statement = try PreparedStatement("UPDATE services SET slug = ?2, document = ?3, sealed_headers = ?4 WHERE id = ?1", on: connection)
-                try statement.bind(service.id.rawValue, at: 1)
-                try statement.bind(configuration.slug, at: 2)
-                try statement.bind(ServiceDocument.encode(configuration), at: 3)
-                try statement.bind(sealed, at: 4)
-                try statement.run()
-            }
-            if connection.changeCount == 0 { throw Self.noService(service.id) }
-        }
+        try connection.write { () throws(StoreError) in try changeService(service) }
     }
 
     mutating func deleteService(_ id: ServiceID) throws(StoreError) {
@@ -68,15 +43,19 @@ extension SQLiteSession {
                 """
                 SELECT k.id, k.sealed_value, k.name, k.weight, k.is_active, s.state, s.until_ns, s.reason, s.rejections, s.rate_limit_level,
                     s.exhaustion_level, s.upstream_failures, s.circuit_level, s.circuit_until_ns, s.success_count, s.failure_count, s.last_used_at_ns,
-                    s.forbidden_level, s.decided_at_ns, s.reset_count
+                    s.forbidden_level, s.decided_at_ns, s.reset_count, k.attributes
                 FROM upstream_keys AS k LEFT JOIN standings AS s ON s.key_id = k.id WHERE k.service_id = ?1 ORDER BY k.id
                 """, on: service.rawValue
             ) { statement throws(StoreError) in
                 let id = KeyID(statement.integer(0))
                 let sealed = statement.octets(1)
                 let secret = try opened("key \(id)") { () throws(Sealer.Failure) in try sealer.openSecret(sealed, for: .key(id)) }
+                guard let attributes = KeyAttributesDocument.decode(statement.text(20)) else {
+                    throw StoreError(.damaged, "the attributes of key \(id) cannot be read")
+                }
                 var key = KeyRecord(
-                    id: id, serviceID: service, secret: secret, name: statement.text(2), weight: Int(statement.integer(3)), isActive: statement.integer(4) != 0)
+                    id: id, serviceID: service, secret: secret, name: statement.text(2), weight: Int(statement.integer(3)),
+                    isActive: statement.integer(4) != 0, attributes: attributes)
                 if statement.optionalInteger(8) != nil {
                     guard let state = StandingRecord.State(rawValue: statement.text(5)) else {
                         throw StoreError(.damaged, "the state of key \(id) cannot be read")
@@ -103,65 +82,12 @@ extension SQLiteSession {
 
     mutating func insertKeys(_ keys: [NewKey], into service: ServiceID) throws(StoreError) -> [KeyInsertion] {
         try requireTables()
-        return try connection.write { () throws(StoreError) in
-            try requireService(service)
-            var number = try nextNumber("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'upstream_keys'")
-            return try naming { connection throws(SQLiteError) in
-                var known = try PreparedStatement("SELECT 1 FROM upstream_keys WHERE service_id = ?1 AND digest = ?2", on: connection)
-                try known.bind(service.rawValue, at: 1)
-                var statement = try PreparedStatement(
-                    """
-                    INSERT INTO upstream_keys (id, service_id, digest, sealed_value, name, weight, is_active) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                    ON CONFLICT (service_id, digest) DO NOTHING
-                    """, on: connection)
-                try statement.bind(service.rawValue, at: 2)
-                var insertions: [KeyInsertion] = []
-                insertions.reserveCapacity(keys.count)
-                for key in keys {
-                    let id = KeyID(number)
-                    // While the master key is being changed, the value may be there under its digest of another key.
-                    var isKnown = false
-                    for digest in sealer.otherDigests(of: key.secret, in: service) {
-                        try known.bind(digest, at: 2)
-                        isKnown = try known.step() || isKnown
-                        known.reset()
-                    }
-                    if isKnown {
-                        insertions.append(.duplicate)
-                        continue
-                    }
-                    try statement.bind(id.rawValue, at: 1)
-                    try statement.bind(sealer.digest(of: key.secret, in: service), at: 3)
-                    try statement.bind(sealer.seal(key.secret, for: .key(id)), at: 4)
-                    try statement.bind(key.name, at: 5)
-                    try statement.bind(Int64(key.weight), at: 6)
-                    try statement.bind(key.isActive ? 1 : 0, at: 7)
-                    try statement.run()
-                    if connection.changeCount == 0 {
-                        insertions.append(.duplicate)
-                    } else {
-                        number += 1
-                        insertions.append(
-                            .inserted(KeyRecord(id: id, serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive)))
-                    }
-                }
-                return insertions
-            }
-        }
+        return try connection.write { () throws(StoreError) in try addKeys(keys, into: service) }
     }
 
     mutating func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) throws(StoreError) {
         try requireTables()
-        let count = try naming { connection throws(SQLiteError) in
-            var statement = try PreparedStatement("UPDATE upstream_keys SET name = ?2, weight = ?3, is_active = ?4 WHERE id = ?1", on: connection)
-            try statement.bind(id.rawValue, at: 1)
-            try statement.bind(name, at: 2)
-            try statement.bind(Int64(weight), at: 3)
-            try statement.bind(isActive ? 1 : 0, at: 4)
-            try statement.run()
-            return connection.changeCount
-        }
-        if count == 0 { throw Self.noKey(id) }
+        try changeKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)
     }
 
     mutating func deleteKey(_ id: KeyID) throws(StoreError) {
@@ -178,6 +104,120 @@ extension SQLiteSession {
         }
         truncateLog()
         return count
+    }
+
+    mutating func deleteKeys(_ ids: [KeyID], of service: ServiceID) throws(StoreError) -> Int {
+        try requireTables()
+        let count = try connection.write { () throws(StoreError) in
+            try naming { connection throws(SQLiteError) in
+                var statement = try PreparedStatement("DELETE FROM upstream_keys WHERE id = ?1 AND service_id = ?2", on: connection)
+                try statement.bind(service.rawValue, at: 2)
+                var count = 0
+                // In the order of numbers, so that pages are written one after the other.
+                for id in ids.sorted() {
+                    try statement.bind(id.rawValue, at: 1)
+                    try statement.run()
+                    count += connection.changeCount
+                }
+                return count
+            }
+        }
+        truncateLog()
+        return count
+    }
+}
+
+/// What the calls above and a list of changes do within a transaction.
+extension SQLiteSession {
+    func addService(_ configuration: ServiceConfiguration) throws(StoreError) -> ServiceRecord {
+        // The number is part of what is sealed, so it must be known before the row is.
+        let id = ServiceID(try nextNumber("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'services'"))
+        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(id))
+        try slugConflicts(configuration) { connection throws(SQLiteError) in
+            var statement = try PreparedStatement("INSERT INTO services (id, slug, document, sealed_headers) VALUES (?1, ?2, ?3, ?4)", on: connection)
+            try statement.bind(id.rawValue, at: 1)
+            try statement.bind(configuration.slug, at: 2)
+            try statement.bind(ServiceDocument.encode(configuration), at: 3)
+            try statement.bind(sealed, at: 4)
+            try statement.run()
+        }
+        return ServiceRecord(id: id, configuration: configuration)
+    }
+
+    func changeService(_ service: ServiceRecord) throws(StoreError) {
+        let configuration = service.configuration
+        let sealed = sealer.seal(ServiceDocument.encodeHeaders(configuration), for: .headers(service.id))
+        try slugConflicts(configuration) { connection throws(SQLiteError) in
+            var statement = try PreparedStatement("UPDATE services SET slug = ?2, document = ?3, sealed_headers = ?4 WHERE id = ?1", on: connection)
+            try statement.bind(service.id.rawValue, at: 1)
+            try statement.bind(configuration.slug, at: 2)
+            try statement.bind(ServiceDocument.encode(configuration), at: 3)
+            try statement.bind(sealed, at: 4)
+            try statement.run()
+        }
+        if connection.changeCount == 0 { throw Self.noService(service.id) }
+    }
+
+    func addKeys(_ keys: [NewKey], into service: ServiceID) throws(StoreError) -> [KeyInsertion] {
+        try requireService(service)
+        var number = try nextNumber("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'upstream_keys'")
+        return try naming { connection throws(SQLiteError) in
+            var known = try PreparedStatement("SELECT 1 FROM upstream_keys WHERE service_id = ?1 AND digest = ?2", on: connection)
+            try known.bind(service.rawValue, at: 1)
+            var statement = try PreparedStatement(
+                """
+                INSERT INTO upstream_keys (id, service_id, digest, sealed_value, name, weight, is_active, attributes)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                ON CONFLICT (service_id, digest) DO NOTHING
+                """, on: connection)
+            try statement.bind(service.rawValue, at: 2)
+            var insertions: [KeyInsertion] = []
+            insertions.reserveCapacity(keys.count)
+            for key in keys {
+                let id = KeyID(number)
+                // While the master key is being changed, the value may be there under its digest of another key.
+                var isKnown = false
+                for digest in sealer.otherDigests(of: key.secret, in: service) {
+                    try known.bind(digest, at: 2)
+                    isKnown = try known.step() || isKnown
+                    known.reset()
+                }
+                if isKnown {
+                    insertions.append(.duplicate)
+                    continue
+                }
+                try statement.bind(id.rawValue, at: 1)
+                try statement.bind(sealer.digest(of: key.secret, in: service), at: 3)
+                try statement.bind(sealer.seal(key.secret, for: .key(id)), at: 4)
+                try statement.bind(key.name, at: 5)
+                try statement.bind(Int64(key.weight), at: 6)
+                try statement.bind(key.isActive ? 1 : 0, at: 7)
+                try statement.bind(KeyAttributesDocument.encode(key.attributes), at: 8)
+                try statement.run()
+                if connection.changeCount == 0 {
+                    insertions.append(.duplicate)
+                } else {
+                    number += 1
+                    insertions.append(.inserted(KeyRecord(id: id, serviceID: service, key)))
+                }
+            }
+            return insertions
+        }
+    }
+
+    func changeKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) throws(StoreError) {
+        let count = try naming { connection throws(SQLiteError) in
+            var statement = try PreparedStatement(
+                "UPDATE upstream_keys SET name = ?2, weight = ?3, is_active = ?4, attributes = ?5 WHERE id = ?1", on: connection)
+            try statement.bind(id.rawValue, at: 1)
+            try statement.bind(name, at: 2)
+            try statement.bind(Int64(weight), at: 3)
+            try statement.bind(isActive ? 1 : 0, at: 4)
+            try statement.bind(KeyAttributesDocument.encode(attributes), at: 5)
+            try statement.run()
+            return connection.changeCount
+        }
+        if count == 0 { throw Self.noKey(id) }
     }
 
     private static func noService(_ id: ServiceID) -> StoreError { StoreError(.notFound, "there is no service \(id)") }
@@ -413,12 +453,13 @@ extension SQLiteSession {
                 },
                 then: "UPDATE services SET sealed_headers = ?2 WHERE id = ?1")
             count += try resealSettings(limit: limit - count)
+            count += try resealDocuments(limit: limit - count)
             count += try resealKeys(limit: limit - count)
             return count
         }
     }
 
-    private func resealed(_ sealed: [UInt8], for subject: Sealer.Subject, _ what: @autoclosure () -> String) throws(StoreError) -> [UInt8] {
+    func resealed(_ sealed: [UInt8], for subject: Sealer.Subject, _ what: @autoclosure () -> String) throws(StoreError) -> [UInt8] {
         sealer.seal(try opened(what()) { () throws(Sealer.Failure) in try sealer.openOctets(sealed, for: subject) }, for: subject)
     }
 
@@ -486,7 +527,7 @@ extension SQLiteSession {
 
 extension SQLiteSession {
     /// What `transform` makes of each row; the parameters are bound in their order.
-    private func mapping<Value>(
+    func mapping<Value>(
         _ sql: StaticString, on parameters: Int64..., transform: (borrowing PreparedStatement) throws(StoreError) -> Value
     ) throws(StoreError) -> [Value] {
         var statement = try naming { connection throws(SQLiteError) in
@@ -497,7 +538,7 @@ extension SQLiteSession {
         return try all(&statement, transform: transform)
     }
 
-    private func all<Value>(
+    func all<Value>(
         _ statement: inout PreparedStatement, transform: (borrowing PreparedStatement) throws(StoreError) -> Value
     ) throws(StoreError) -> [Value] {
         var values: [Value] = []

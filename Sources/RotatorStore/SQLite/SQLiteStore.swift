@@ -150,6 +150,14 @@ extension SQLiteStore: UpstreamCatalog {
     public func deleteKeys(of service: ServiceID) async throws(StoreError) -> Int {
         try await write { session throws(StoreError) in try session.deleteKeys(of: service) }
     }
+
+    public func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
+        try await write { session throws(StoreError) in try session.deleteKeys(ids, of: service) }
+    }
+
+    public func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] {
+        try await write { session throws(StoreError) in try session.apply(changes) }
+    }
 }
 
 extension SQLiteStore: KeyLedger {
@@ -189,5 +197,56 @@ extension SQLiteStore: AuditLog {
     public func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
         guard limit > 0 else { return [] }
         return try await read { session throws(StoreError) in try session.auditEntries(after: after, limit: limit) }
+    }
+}
+
+extension SQLiteStore: DocumentStore {
+    public func documents(_ kind: DocumentKind, after: Int64, limit: Int) async throws(StoreError) -> [StoredDocument] {
+        guard limit > 0 else { return [] }
+        return try await read { session throws(StoreError) in try session.documents(kind, after: after, limit: limit) }
+    }
+
+    public func document(_ kind: DocumentKind, named name: String) async throws(StoreError) -> StoredDocument? {
+        try await read { session throws(StoreError) in try session.document(kind, named: name) }
+    }
+
+    public func insertDocument(_ kind: DocumentKind, named name: String, body: [UInt8]) async throws(StoreError) -> StoredDocument {
+        try await write { session throws(StoreError) in try session.insertDocument(kind, named: name, body: body) }
+    }
+
+    public func replaceDocument(
+        _ kind: DocumentKind, _ id: Int64, named name: String, body: [UInt8], expecting revision: Int64?
+    ) async throws(StoreError) -> Int64 {
+        try await write { session throws(StoreError) in try session.replaceDocument(kind, id, named: name, body: body, expecting: revision) }
+    }
+
+    public func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) {
+        try await write { session throws(StoreError) in try session.deleteDocument(kind, id) }
+    }
+
+    public func restoreDocuments(_ documents: [StoredDocument], of kind: DocumentKind) async throws(StoreError) -> Int {
+        guard !documents.isEmpty else { return 0 }
+        return try await write { session throws(StoreError) in try session.restoreDocuments(documents, of: kind) }
+    }
+}
+
+extension SQLiteStore: HistoryStore {
+    public func writeHistory(_ rows: [HistoryRow]) async throws(StoreError) {
+        guard !rows.isEmpty else { return }
+        try await write { session throws(StoreError) in try session.writeHistory(rows) }
+    }
+
+    public func history(
+        _ resolution: HistoryResolution, _ dimension: HistoryDimension, subject: String?, from: Int64, to: Int64
+    ) async throws(StoreError) -> [HistoryRow] {
+        try await read { session throws(StoreError) in try session.history(resolution, dimension, subject: subject, from: from, to: to) }
+    }
+
+    public func deleteHistory(_ resolution: HistoryResolution, before start: Int64) async throws(StoreError) {
+        while try await write({ session throws(StoreError) in try session.deleteFirstStretch(resolution, before: start) }) {}
+    }
+
+    public func historyStart(_ resolution: HistoryResolution, after start: Int64) async throws(StoreError) -> Int64? {
+        try await read { session throws(StoreError) in try session.historyStart(resolution, after: start) }
     }
 }

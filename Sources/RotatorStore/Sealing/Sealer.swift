@@ -24,6 +24,8 @@ struct Sealer: Sendable {
         case headers(ServiceID)
         /// The setting under a name.
         case setting(String)
+        /// The body of a document.
+        case document(DocumentKind, Int64)
 
         var associatedData: [UInt8] {
             switch self {
@@ -31,6 +33,7 @@ struct Sealer: Sendable {
             case .key(let id): Array("rotator/key/".utf8) + id.rawValue.bigEndianOctets
             case .headers(let id): Array("rotator/headers/".utf8) + id.rawValue.bigEndianOctets
             case .setting(let name): Array("rotator/setting/".utf8) + Array(name.utf8)
+            case .document(let kind, let id): Array("rotator/document/\(kind.rawValue)/".utf8) + id.bigEndianOctets
             }
         }
     }

@@ -7,7 +7,7 @@ import Synchronization
 /// A store that several replicas share, in memory; each replica holds a ``ReplicaDouble`` of its own.
 final class SharedDouble: Sendable {
     struct State {
-        var changes: [(revision: Int64, service: ServiceID, writer: Int)] = []
+        var changes: [(revision: Int64, service: ServiceID?, documents: DocumentKind?, writer: Int)] = []
         var firstRevision: Int64 = 0
         var standings: [KeyID: (epoch: Int64, record: StandingRecord)] = [:]
         var epoch = ReplicaEpoch(catalogue: 0, standings: 0)
@@ -45,10 +45,10 @@ final class SharedDouble: Sendable {
         if let code = state.withLock(\.failure) { throw StoreError(code, "told to fail") }
     }
 
-    func changed(_ service: ServiceID, by writer: Int) {
+    func changed(_ service: ServiceID? = nil, documents: DocumentKind? = nil, by writer: Int) {
         push { state in
             state.epoch.catalogue += 1
-            state.changes.append((state.epoch.catalogue, service, writer))
+            state.changes.append((state.epoch.catalogue, service, documents, writer))
         }
     }
 
@@ -62,7 +62,7 @@ final class SharedDouble: Sendable {
 }
 
 /// One replica's view of a ``SharedDouble``.
-struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, ReplicaLink {
+struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore, HistoryStore, ReplicaLink {
     let shared: SharedDouble
     let writer: Int
     private var store: MemoryStore { shared.store }
@@ -128,6 +128,82 @@ struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, ReplicaLink {
         return count
     }
 
+    func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
+        try shared.requireUp()
+        let count = try await store.deleteKeys(ids, of: service)
+        shared.changed(service, by: writer)
+        return count
+    }
+
+    func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] {
+        try shared.requireUp()
+        let results = try await store.apply(changes)
+        for (change, result) in zip(changes, results) {
+            switch (change, result) {
+            case (.insertService, .service(let record)): shared.changed(record.id, by: writer)
+            case (.updateService(let record), _): shared.changed(record.id, by: writer)
+            case (.insertKeys(_, .existing(let id)), _): shared.changed(id, by: writer)
+            case (.updateKey(let id, _, _, _, _), _): shared.changed(try await owner(of: id), by: writer)
+            case (.insertDocument(let kind, _, _), _), (.replaceDocument(let kind, _, _, _), _): documentsChanged(kind)
+            default: break
+            }
+        }
+        return results
+    }
+
+    func documents(_ kind: DocumentKind, after: Int64, limit: Int) async throws(StoreError) -> [StoredDocument] {
+        try shared.requireUp()
+        return try await store.documents(kind, after: after, limit: limit)
+    }
+
+    func document(_ kind: DocumentKind, named name: String) async throws(StoreError) -> StoredDocument? {
+        try shared.requireUp()
+        return try await store.document(kind, named: name)
+    }
+
+    func insertDocument(_ kind: DocumentKind, named name: String, body: [UInt8]) async throws(StoreError) -> StoredDocument {
+        try shared.requireUp()
+        let document = try await store.insertDocument(kind, named: name, body: body)
+        documentsChanged(kind)
+        return document
+    }
+
+    func replaceDocument(
+        _ kind: DocumentKind, _ id: Int64, named name: String, body: [UInt8], expecting revision: Int64?
+    ) async throws(StoreError) -> Int64 {
+        try shared.requireUp()
+        let revision = try await store.replaceDocument(kind, id, named: name, body: body, expecting: revision)
+        documentsChanged(kind)
+        return revision
+    }
+
+    func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) {
+        try shared.requireUp()
+        try await store.deleteDocument(kind, id)
+        documentsChanged(kind)
+    }
+
+    private func documentsChanged(_ kind: DocumentKind) {
+        if kind.isFollowed { shared.changed(documents: kind, by: writer) }
+    }
+
+    func writeHistory(_ rows: [HistoryRow]) async throws(StoreError) {
+        try shared.requireUp()
+        try await store.writeHistory(rows)
+    }
+
+    func history(
+        _ resolution: HistoryResolution, _ dimension: HistoryDimension, subject: String?, from: Int64, to: Int64
+    ) async throws(StoreError) -> [HistoryRow] {
+        try shared.requireUp()
+        return try await store.history(resolution, dimension, subject: subject, from: from, to: to)
+    }
+
+    func deleteHistory(_ resolution: HistoryResolution, before start: Int64) async throws(StoreError) {
+        try shared.requireUp()
+        try await store.deleteHistory(resolution, before: start)
+    }
+
     private func owner(of id: KeyID) async throws(StoreError) -> ServiceID {
         for service in try await store.services() where try await store.keys(of: service.id).contains(where: { $0.id == id }) { return service.id }
         throw StoreError(.notFound, "key")
@@ -181,8 +257,10 @@ struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, ReplicaLink {
     func catalogueChanges(after revision: Int64) async throws(StoreError) -> CatalogueNews {
         try shared.requireUp()
         return shared.state.withLock { state in
-            let changed = state.changes.filter { $0.revision > revision && $0.writer != writer }.map(\.service)
-            return CatalogueNews(changedServices: revision < state.firstRevision ? nil : Array(Set(changed)), revision: state.epoch.catalogue)
+            let changed = state.changes.filter { $0.revision > revision && $0.writer != writer }
+            return CatalogueNews(
+                changedServices: revision < state.firstRevision ? nil : Array(Set(changed.compactMap(\.service))),
+                changedDocuments: Set(changed.compactMap(\.documents)), revision: state.epoch.catalogue)
         }
     }
 
