@@ -28,6 +28,7 @@ struct ServiceDocument: Codable {
     private var stream_usage: Bool?
     private var hold_startup_ms: Int?
     private var is_active: Bool?
+    private var affinity_header: String?
 
     private init(_ configuration: ServiceConfiguration) {
         name = configuration.name
@@ -46,6 +47,7 @@ struct ServiceDocument: Codable {
         stream_usage = configuration.streamUsage
         hold_startup_ms = configuration.holdStartupMilliseconds
         is_active = configuration.isActive
+        affinity_header = configuration.affinityHeader
     }
 
     /// The document of `configuration`, less slug and extra headers.
@@ -80,6 +82,7 @@ struct ServiceDocument: Codable {
         configuration.replay = replay
         configuration.streamUsage = read.stream_usage ?? configuration.streamUsage
         configuration.holdStartupMilliseconds = read.hold_startup_ms ?? configuration.holdStartupMilliseconds
+        configuration.affinityHeader = read.affinity_header
         configuration.extraHeaders = extraHeaders
         configuration.isActive = read.is_active ?? configuration.isActive
         return configuration

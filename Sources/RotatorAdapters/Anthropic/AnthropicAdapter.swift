@@ -19,6 +19,8 @@ public struct AnthropicAdapter: Adapter {
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.anthropicNative.outcome(of: answer, at: now) }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.anthropic.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == AnthropicAdapter {

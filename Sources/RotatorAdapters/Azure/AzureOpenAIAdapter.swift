@@ -23,6 +23,8 @@ public struct AzureOpenAIAdapter: Adapter {
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.azureOpenAI.outcome(of: answer, at: now) }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == AzureOpenAIAdapter {

@@ -32,6 +32,8 @@ public struct GeminiAdapter: Adapter {
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.geminiNative.outcome(of: answer, at: now) }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.gemini.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == GeminiAdapter {

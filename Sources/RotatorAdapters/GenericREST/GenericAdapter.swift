@@ -18,6 +18,8 @@ public struct GenericAdapter: Adapter {
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.generic.outcome(of: answer, at: now) }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.problem.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == GenericAdapter {
