@@ -72,7 +72,7 @@ let package = Package(
         .testTarget(name: "RotatorCoreTests", dependencies: ["RotatorCore", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(name: "RotatorAdaptersTests", dependencies: ["RotatorAdapters", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(name: "RotatorStoreTests", dependencies: ["RotatorStore", "RotatorTestKit"], swiftSettings: strict),
-        .testTarget(name: "RotatorHTTPTests", dependencies: ["RotatorHTTP", "RotatorTestKit"], swiftSettings: strict),
+        .testTarget(name: "RotatorHTTPTests", dependencies: ["RotatorHTTP", "RotatorAdapters", "RotatorTestKit"], swiftSettings: strict),
         .testTarget(
             name: "RotatorServerTests",
             dependencies: [

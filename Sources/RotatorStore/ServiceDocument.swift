@@ -29,6 +29,8 @@ struct ServiceDocument: Codable {
     private var hold_startup_ms: Int?
     private var is_active: Bool?
     private var affinity_header: String?
+    /// A JSON document of its own, as a string.
+    private var rules: String?
 
     private init(_ configuration: ServiceConfiguration) {
         name = configuration.name
@@ -48,6 +50,7 @@ struct ServiceDocument: Codable {
         hold_startup_ms = configuration.holdStartupMilliseconds
         is_active = configuration.isActive
         affinity_header = configuration.affinityHeader
+        rules = configuration.rules.map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The document of `configuration`, less slug and extra headers.
@@ -85,6 +88,7 @@ struct ServiceDocument: Codable {
         configuration.affinityHeader = read.affinity_header
         configuration.extraHeaders = extraHeaders
         configuration.isActive = read.is_active ?? configuration.isActive
+        configuration.rules = read.rules.map { Array($0.utf8) }
         return configuration
     }
 

@@ -21,6 +21,12 @@ import Testing
         #expect(ServiceDocument.decode(document, slug: "one", headers: Array("{}".utf8)) == nil)
     }
 
+    @Test func `rules are kept to the octet`() {
+        var configuration = ServiceConfiguration(name: "One", slug: "one", kind: .llm, apiFormat: .generic, targetURL: "https://upstream.example")
+        configuration.rules = Array(#"[{"statuses":[418],"conditions":[{"says":["天气 \"/\\"]}],"verdict":"success","reason":"tea"}]"#.utf8)
+        #expect(ServiceDocument.decode(ServiceDocument.encode(configuration), slug: "one", headers: Array("{}".utf8)) == configuration)
+    }
+
     @Test func `extra headers stand beside the document, because they are sealed`() {
         var configuration = ServiceConfiguration(name: "One", slug: "one", kind: .llm, apiFormat: .generic, targetURL: "https://upstream.example")
         configuration.extraHeaders = ["X-Token": "canary"]

@@ -3,7 +3,7 @@
 public import RotatorCore
 
 /// Anthropic's own dialect (docs.anthropic.com/en/api/overview).
-public struct AnthropicAdapter: Adapter {
+public struct AnthropicAdapter: RuledAdapter {
     /// The dialect.
     public init() {}
 
@@ -16,7 +16,7 @@ public struct AnthropicAdapter: Adapter {
         .inBody(body, contentType: contentType, readingCredentials: false)
     }
 
-    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.anthropicNative.outcome(of: answer, at: now) }
+    public var table: ProviderRules { .anthropicNative }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }
 

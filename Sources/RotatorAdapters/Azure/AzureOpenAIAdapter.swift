@@ -4,7 +4,7 @@ public import RotatorCore
 
 /// OpenAI's dialect as Azure serves it, where the model is a deployment: in the path (`/openai/deployments/D/…`), or in the body under
 /// `/openai/v1/` (learn.microsoft.com/azure/ai-services/openai/reference).
-public struct AzureOpenAIAdapter: Adapter {
+public struct AzureOpenAIAdapter: RuledAdapter {
     /// The dialect.
     public init() {}
 
@@ -20,7 +20,7 @@ public struct AzureOpenAIAdapter: Adapter {
         return facts
     }
 
-    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.azureOpenAI.outcome(of: answer, at: now) }
+    public var table: ProviderRules { .azureOpenAI }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 

@@ -3,7 +3,7 @@
 public import RotatorCore
 
 /// Gemini's own dialect, whose paths name the model and the call: `/v1beta/models/M:generateContent` (ai.google.dev/api).
-public struct GeminiAdapter: Adapter {
+public struct GeminiAdapter: RuledAdapter {
     /// The dialect.
     public init() {}
 
@@ -29,7 +29,7 @@ public struct GeminiAdapter: Adapter {
         return facts
     }
 
-    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.geminiNative.outcome(of: answer, at: now) }
+    public var table: ProviderRules { .geminiNative }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
 

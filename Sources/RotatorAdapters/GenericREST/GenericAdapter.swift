@@ -3,7 +3,7 @@
 public import RotatorCore
 
 /// Any REST API: the service says where its key goes, and the status alone says what an answer means.
-public struct GenericAdapter: Adapter {
+public struct GenericAdapter: RuledAdapter {
     /// The dialect.
     public init() {}
 
@@ -15,7 +15,7 @@ public struct GenericAdapter: Adapter {
     /// Nothing: a body of an unknown API is nobody's but the upstream's.
     public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts { RequestFacts() }
 
-    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.generic.outcome(of: answer, at: now) }
+    public var table: ProviderRules { .generic }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
 

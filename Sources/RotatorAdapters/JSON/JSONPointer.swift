@@ -34,6 +34,15 @@ public struct JSONPointer: Sendable, Hashable, ExpressibleByStringLiteral, Custo
     /// The pointer as it is written.
     public let description: String
 
+    /// Whether `text` is a pointer to the letter: empty, or tokens that each begin with `/`, with `~` in `~0` and `~1` alone.
+    static func isWellFormed(_ text: String) -> Bool {
+        guard text.isEmpty || text.hasPrefix("/") else { return false }
+        return text.split(separator: "~", omittingEmptySubsequences: false).dropFirst().allSatisfy { $0.hasPrefix("0") || $0.hasPrefix("1") }
+    }
+
+    /// `name` as a token of a pointer (RFC 6901 §3).
+    static func token(_ name: String) -> String { name.replacing("~", with: "~0").replacing("/", with: "~1") }
+
     /// Calls `body` with the place of each value that the pointer names in the document at `start`, until it returns true; says whether it did.
     /// What lies behind a flaw or the end of `bytes` is not found.
     func matches(in bytes: RawSpan, at start: Int, _ body: (Range<Int>) -> Bool) -> Bool {

@@ -14,6 +14,36 @@ struct JSONText {
         octets.append(0x7D)
     }
 
+    /// Writes `[`, what `elements` writes, and `]`.
+    mutating func array(_ elements: (inout JSONText) -> Void) {
+        octets.append(0x5B)
+        elements(&self)
+        octets.append(0x5D)
+    }
+
+    /// Makes room for an element of an array: a comma where another stands before it.
+    mutating func element() {
+        if let last = octets.last, last != 0x5B { octets.append(0x2C) }
+    }
+
+    /// Writes an array of strings.
+    mutating func strings(_ values: some Sequence<String>) {
+        array { text in
+            for value in values {
+                text.element()
+                text.string(value)
+            }
+        }
+    }
+
+    /// Writes `true`, `false` or `null`.
+    mutating func literal(_ word: StaticString) {
+        unsafe octets.append(contentsOf: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+    }
+
+    /// Writes a number.
+    mutating func number(_ value: Int) { octets.append(contentsOf: String(value).utf8) }
+
     /// Writes a member's name, after a comma where a value stands before it.
     mutating func name(_ name: StaticString) {
         if let last = octets.last, last != 0x7B { octets.append(0x2C) }
@@ -31,17 +61,17 @@ struct JSONText {
     /// Writes a member with a number value.
     mutating func member(_ name: StaticString, _ value: Int) {
         self.name(name)
-        octets.append(contentsOf: String(value).utf8)
+        number(value)
     }
 
     /// Writes a member whose value is null.
     mutating func null(_ name: StaticString) {
         self.name(name)
-        octets.append(contentsOf: "null".utf8)
+        literal("null")
     }
 
     /// Writes a string with what RFC 8259 §7 wants escaped, and U+007F, which terminals dislike.
-    private mutating func string(_ value: String) {
+    mutating func string(_ value: String) {
         let digits = Array("0123456789abcdef".utf8)
         octets.append(0x22)
         for octet in value.utf8 {

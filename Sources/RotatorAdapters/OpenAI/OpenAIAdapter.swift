@@ -4,7 +4,7 @@ public import RotatorCore
 
 /// The dialect of OpenAI and of the many that speak it: OpenRouter, Mistral, DeepSeek, Groq, Cohere's compatibility API, Bedrock's API keys,
 /// Gemini's OpenAI face (developers.openai.com/api/reference).
-public struct OpenAIAdapter: Adapter {
+public struct OpenAIAdapter: RuledAdapter {
     /// The dialect.
     public init() {}
 
@@ -20,7 +20,7 @@ public struct OpenAIAdapter: Adapter {
         return facts
     }
 
-    public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.openAICompatible.outcome(of: answer, at: now) }
+    public var table: ProviderRules { .openAICompatible }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 

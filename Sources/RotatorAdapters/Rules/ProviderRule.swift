@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+public import RotatorCore
+
 /// One line of a provider's table: answers of these statuses, on these conditions, mean this for the key.
 ///
 /// What an answer means is data, so that a provider's change of words is a change of one line and its test.
@@ -15,6 +17,11 @@ public struct ProviderRule: Sendable, Hashable {
 
     /// Answers of `statuses` that meet every one of `conditions` mean `verdict`.
     public init(_ statuses: StatusSet, _ conditions: Condition..., means verdict: Verdict, _ reason: String) {
+        self.init(statuses, conditions, means: verdict, reason)
+    }
+
+    /// Answers of `statuses` that meet every one of `conditions` mean `verdict`.
+    init(_ statuses: StatusSet, _ conditions: [Condition], means verdict: Verdict, _ reason: String) {
         self.statuses = statuses
         self.conditions = conditions
         self.verdict = verdict
@@ -23,10 +30,13 @@ public struct ProviderRule: Sendable, Hashable {
 
     /// A set of status codes.
     public struct StatusSet: Sendable, Hashable, ExpressibleByArrayLiteral, ExpressibleByIntegerLiteral {
-        private let ranges: [ClosedRange<Int>]
+        /// The statuses as they were given, in order.
+        let ranges: [ClosedRange<Int>]
 
         /// Every status in `range`.
         public init(_ range: ClosedRange<Int>) { ranges = [range] }
+        /// Every status in one of `ranges`.
+        init(_ ranges: [ClosedRange<Int>]) { self.ranges = ranges }
         public init(integerLiteral value: Int) { ranges = [value...value] }
         public init(arrayLiteral elements: Int...) { ranges = elements.map { $0...$0 } }
 
@@ -69,15 +79,15 @@ public struct ProviderRule: Sendable, Hashable {
         case number([Int])
     }
 
-    /// What an answer means for the key. The kind decides the scope of a rest as well: ``exhausted(until:)`` and ``keyRejected`` speak of the
-    /// whole key, ``rateLimited(until:)`` and ``forbidden`` of the request's model alone where one can be read.
+    /// What an answer means for the key. The kind decides the scope of a rest as well, unless the rule has one of its own: ``exhausted(until:scope:)``
+    /// and ``keyRejected`` speak of the whole key, ``rateLimited(until:scope:)`` and ``forbidden`` of the request's model alone where one can be read.
     public enum Verdict: Sendable, Hashable {
         /// The key works; what is wrong is the client's affair or nobody's.
         case success
         /// Over a limit for a short while.
-        case rateLimited(until: [TimeSource])
+        case rateLimited(until: [TimeSource], scope: RestScope = .usual)
         /// Out of money or of a long quota.
-        case exhausted(until: [TimeSource])
+        case exhausted(until: [TimeSource], scope: RestScope = .usual)
         /// Not accepted.
         case keyRejected
         /// May not do this.

@@ -21,8 +21,8 @@ public protocol Adapter: Sendable {
     /// Never decodes the whole body; malformed JSON gives no facts rather than an error.
     func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts
 
-    /// What `answer` means for the key. Called for statuses of 400 and above other than 501 and 505, which are always ``AttemptOutcome/success``
-    /// like everything below 400.
+    /// What `answer` means for the key, where the service has no ``rules(from:)`` of its own. Called for statuses of 400 and above other than 501 and
+    /// 505, which are always ``AttemptOutcome/success`` like everything below 400.
     func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome
 
     /// One of the rotator's own errors in the shape that this dialect's SDKs parse.

@@ -10,6 +10,10 @@ public final class Upstream: Sendable {
     public let pool: any KeyPool
     /// Its dialect.
     public let adapter: any Adapter
+    /// What its answers mean: the service's own table where it has one, else the dialect's.
+    public let rules: any AnswerRules
+    /// Why the service's own table is not ``rules``, where it has one that cannot be read; for whoever publishes to tell.
+    public let ruleFault: RuleFault?
     /// Its base URL, taken apart; nil where the configured one is not usable.
     public let target: UpstreamTarget?
     /// Where its keys travel: the dialect's own placement under the service's overrides.
@@ -21,6 +25,7 @@ public final class Upstream: Sendable {
         self.pool = pool
         self.adapter = adapter
         let configuration = record.configuration
+        (rules, ruleFault) = adapter.rules(of: configuration)
         target = UpstreamTarget(configuration.targetURL)
         var placement = adapter.credential
         if let name = configuration.apiKeyName {

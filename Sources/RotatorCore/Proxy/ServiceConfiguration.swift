@@ -76,6 +76,9 @@ public struct ServiceConfiguration: Sendable, Hashable {
     public var extraHeaders: [String: String] = [:]
     /// False: the slug answers 404.
     public var isActive: Bool = true
+    /// What answers mean for a key, in place of the format's own table: a document that ``Adapter/rules(from:)`` reads, at most 64 KiB; nil = the
+    /// format's own.
+    public var rules: [UInt8]?
 
     /// Where a service does not say otherwise.
     public static let affinityHeaderDefault = "x-conversation-id"

@@ -37,7 +37,12 @@ extension AdminAPI {
         try ServiceDocument.checkID(in: document, is: id)
         let configuration = try ServiceDocument.configuration(from: document, onto: nil)
         do {
-            return show(try await administration.changeService(id, by: user) { _ in configuration })
+            let service = try await administration.changeService(id, by: user) { present in
+                var replaced = configuration
+                replaced.rules = present.rules
+                return replaced
+            }
+            return show(service)
         } catch {
             throw AdminProblem(error)
         }

@@ -13,7 +13,7 @@ public final class AdminAPI: LocalHandler {
     private let tokens: AdminTokens
     private let throttle = LoginThrottle()
     private let verifyCredentials: @Sendable (_ user: String, _ password: String) async -> Bool
-    private let clock: @Sendable () -> Moment
+    let clock: @Sendable () -> Moment
     private let publicBaseURL: String
     private let version: String
     private let openAPIDocument: [UInt8]
@@ -105,6 +105,11 @@ public final class AdminAPI: LocalHandler {
         case (_, .keys(let id)): return try await clearKeys(of: id, by: user)
         case (_, .keyBatch(let id)): return try await importKeys(into: id, request, by: user)
         case (_, .keyExport(let id)): return try await exportKeys(of: id, by: user)
+        case ("GET", .rules(let id)): return try showRules(of: id)
+        case ("PUT", .rules(let id)): return try await replaceRules(of: id, request, by: user)
+        case (_, .rules(let id)): return try await resetRules(of: id, by: user)
+        case (_, .formatRules(let format)): return showRules(of: format)
+        case (_, .rulesExplanation): return try explainRules(request)
         case ("GET", .key(let id)): return try await showKey(id)
         case ("PATCH", .key(let id)): return try await patchKey(id, request, by: user)
         case (_, .key(let id)): return try await deleteKey(id, by: user)

@@ -13,13 +13,16 @@ enum AdminRoute: Hashable {
     case keys(ServiceID)
     case keyBatch(ServiceID)
     case keyExport(ServiceID)
+    case rules(ServiceID)
+    case formatRules(APIFormat)
+    case rulesExplanation
     case key(KeyID)
     case keyReset(KeyID)
     case clients
     case client(ClientID)
     case audit
 
-    /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1.
+    /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1, the format is `generic`.
     static let all: [(template: String, route: AdminRoute)] = [
         ("/openapi.json", .openAPI),
         ("/admin/login", .login),
@@ -30,6 +33,9 @@ enum AdminRoute: Hashable {
         ("/admin/proxy-configs/{id}/keys", .keys(ServiceID(1))),
         ("/admin/proxy-configs/{id}/keys/batch", .keyBatch(ServiceID(1))),
         ("/admin/proxy-configs/{id}/keys/export", .keyExport(ServiceID(1))),
+        ("/admin/proxy-configs/{id}/rules", .rules(ServiceID(1))),
+        ("/admin/rules/{api_format}", .formatRules(.generic)),
+        ("/admin/rules/explain", .rulesExplanation),
         ("/admin/keys/{id}", .key(KeyID(1))),
         ("/admin/keys/{id}/reset", .keyReset(KeyID(1))),
         ("/admin/client-keys", .clients),
@@ -63,8 +69,13 @@ enum AdminRoute: Hashable {
             case "keys": self = .keys(id)
             case "keys/batch": self = .keyBatch(id)
             case "keys/export": self = .keyExport(id)
+            case "rules": self = .rules(id)
             default: return nil
             }
+        case ("rules", 2) where rest[1] == "explain": self = .rulesExplanation
+        case ("rules", 2):
+            guard let format = APIFormat(rawValue: String(rest[1])) else { return nil }
+            self = .formatRules(format)
         case ("keys", 2...):
             guard let id = Self.number(rest[1]).map({ KeyID($0) }) else { return nil }
             switch rest.dropFirst(2).joined(separator: "/") {
@@ -79,11 +90,12 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .audit: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyReset: ["POST"]
+        case .openAPI, .appConfig, .keyExport, .formatRules, .audit: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyReset, .rulesExplanation: ["POST"]
         case .services, .clients: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
+        case .rules: ["GET", "HEAD", "PUT", "DELETE"]
         case .keys: ["GET", "HEAD", "POST", "DELETE"]
         case .key, .client: ["GET", "HEAD", "PATCH", "DELETE"]
         }
@@ -93,7 +105,9 @@ enum AdminRoute: Hashable {
     var isOpen: Bool {
         switch self {
         case .openAPI, .login, .appConfig: true
-        case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .clients, .client, .audit: false
+        case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit: false
+        case .rules, .formatRules, .rulesExplanation: false
+        case .clients, .client: false
         }
     }
 

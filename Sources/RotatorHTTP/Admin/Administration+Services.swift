@@ -18,9 +18,11 @@ extension Administration {
     }
 
     /// Changes a service to what `revise` makes of its present configuration. The pool and the standing of its keys live on.
+    ///
+    /// - Parameter action: what the audit log calls it.
     @discardableResult
     public func changeService(
-        _ id: ServiceID, by actor: String,
+        _ id: ServiceID, by actor: String, as action: String = "service.update",
         _ revise: @escaping @Sendable (ServiceConfiguration) throws(AdministrationError) -> ServiceConfiguration
     ) async throws(AdministrationError) -> ServiceRecord {
         try await change { () async throws(AdministrationError) in
@@ -35,7 +37,7 @@ extension Administration {
             let isSamePool = old.kind == new.kind && old.rotationStrategy == new.rotationStrategy
             let pool = isSamePool ? entry.pool : entry.pool.configured(kind: new.kind, strategy: new.rotationStrategy)
             self.publish(Entry(record: record, pool: pool))
-            await self.audit("service.update", "service \(id)", by: actor)
+            await self.audit(action, "service \(id)", by: actor)
             return record
         }
     }

@@ -64,7 +64,7 @@ public final class Administration: Sendable {
     let ticketRequests = AsyncStream<(service: ServiceID, desk: TicketDesk)>.makeStream()
     /// Something may have happened elsewhere.
     let replicationWakes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-    private let adapter: @Sendable (APIFormat) -> any Adapter
+    let adapter: @Sendable (APIFormat) -> any Adapter
     private let changeGate = SerialGate(waitingMax: 256)
 
     static let auditBacklogMax = 10_000
@@ -204,12 +204,23 @@ public final class Administration: Sendable {
     /// Publishes `entry`, in the place of the service's earlier one.
     func publish(_ entry: Entry) {
         let earlier = state.withLock { $0.entries.updateValue(entry, forKey: entry.record.id) }
-        let upstream = Upstream(record: entry.record, pool: entry.pool, adapter: adapter(entry.record.configuration.apiFormat))
+        let upstream = upstream(of: entry)
         catalogue.publish { upstreams in
             // By number, not by slug alone: the slug may have passed to another service since.
             if let old = earlier?.record.configuration.slug, upstreams[old]?.record.id == entry.record.id { upstreams[old] = nil }
             upstreams[entry.record.configuration.slug] = upstream
         }
+    }
+
+    /// The service as requests are to see it.
+    private func upstream(of entry: Entry) -> Upstream {
+        let upstream = Upstream(record: entry.record, pool: entry.pool, adapter: adapter(entry.record.configuration.apiFormat))
+        if let fault = upstream.ruleFault {
+            logger.warning("a service's rules cannot be read; those of its format are in force", metadata: [
+                "service": "\(entry.record.configuration.slug)", "place": "\(fault.place)", "reason": "\(fault.reason)",
+            ])
+        }
+        return upstream
     }
 
     /// Takes a service away from the requests.
@@ -291,7 +302,7 @@ public final class Administration: Sendable {
             let pool = known[record.id].map { bring($0, to: record, keys: keys, at: now) } ?? makePool(for: record, keys: keys)
             entries[record.id] = Entry(record: record, pool: pool)
         }
-        let published = entries.values.map { Upstream(record: $0.record, pool: $0.pool, adapter: adapter($0.record.configuration.apiFormat)) }
+        let published = entries.values.map(upstream)
         state.withLock { state in
             state.entries = entries
             state.isLoaded = true

@@ -49,6 +49,8 @@ enum ServiceDocument {
         made.affinityHeader = try nullable("affinity_header", present?.affinityHeader) { (name) throws(AdminProblem) in try document.string(name) }
         made.extraHeaders = try document.strings("extra_headers") ?? present?.extraHeaders ?? [:]
         made.isActive = try document.bool("is_active") ?? present?.isActive ?? true
+        // Rules are no member of this document; they have a path of their own.
+        made.rules = present?.rules
         return made
     }
 

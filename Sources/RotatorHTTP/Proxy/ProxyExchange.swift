@@ -473,7 +473,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         guard let runtime, let answer = current, phase == .judging else { return }
         let now = worker.reactor.now
         let told = UpstreamAnswer(status: answer.head.status, fields: answer.head.headerFields, bodyPrefix: answer.body.map { $0.view[0..<min($0.count, ProxyExchange.judgedOctets)].array } ?? [])
-        let outcome = runtime.upstream.adapter.outcome(of: told, at: now)
+        let outcome = runtime.upstream.rules.outcome(of: told, at: now)
         if outcome == .success {
             current = nil
             commit(answer, isFinal: false)
@@ -506,7 +506,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             if let held = answer.body, held.count >= ProxyExchange.judgedOctets { openingEnded() }
         case .content: openingEnded()
         case .failed(let told):
-            let outcome = runtime.upstream.adapter.outcome(of: told, at: worker.reactor.now)
+            let outcome = runtime.upstream.rules.outcome(of: told, at: worker.reactor.now)
             // What is the client's fault stays so with every key.
             if outcome == .success { return openingEnded() }
             self.opening = nil

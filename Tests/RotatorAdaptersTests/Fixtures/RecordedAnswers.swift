@@ -90,6 +90,23 @@ extension RecordedAnswer {
             title: "OpenAI: no access to the model", format: .openAICompatible, status: 403,
             body: #"{"error":{"message":"Project `proj_x` does not have access to model `o1-pro`","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#,
             outcome: .forbidden(reason: "forbidden")),
+        RecordedAnswer(
+            title: "OpenAI: requests per minute", format: .openAICompatible, status: 429,
+            fields: [HeaderField("x-ratelimit-remaining-requests", "0"), HeaderField("x-ratelimit-reset-requests", "120ms"), HeaderField("x-ratelimit-remaining-tokens", "29000"), HeaderField("x-ratelimit-reset-tokens", "2s")],
+            body: #"{"error":{"message":"Rate limit reached for gpt-4o in organization org-x on requests per min (RPM): Limit 500, Used 500, Requested 1. Please try again in 120ms.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#,
+            outcome: .rateLimited(until: .after(.milliseconds(120)), reason: "rate_limited")),
+        RecordedAnswer(
+            title: "OpenAI: unsupported country, in words alone", format: .openAICompatible, status: 403,
+            body: #"{"error":{"message":"Country, region, or territory not supported","type":"request_forbidden","param":null,"code":null}}"#,
+            outcome: .success),
+        RecordedAnswer(
+            title: "OpenAI: too large", format: .openAICompatible, status: 413,
+            body: #"{"error":{"message":"Maximum content size limit (26214400) exceeded (26260000 bytes read)","type":"server_error","param":null,"code":null}}"#,
+            outcome: .success),
+        RecordedAnswer(
+            title: "OpenAI: a file that cannot be processed", format: .openAICompatible, status: 422,
+            body: #"{"error":{"message":"Unprocessable entity","type":"invalid_request_error","param":null,"code":null}}"#,
+            outcome: .success),
     ]
 
     static let anthropic: [RecordedAnswer] = [
@@ -155,6 +172,15 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "Anthropic: too large", format: .anthropicNative, status: 413,
             body: #"{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}"#, outcome: .success),
+        RecordedAnswer(
+            title: "Anthropic: spend limit that says when", format: .anthropicNative, status: 429,
+            fields: [HeaderField("retry-after", "90")],
+            body: #"{"type":"error","error":{"type":"rate_limit_error","message":"This workspace has reached its spend limit.","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
+            outcome: .exhausted(until: .after(.seconds(90)), reason: "enforced_spend_limit_reached")),
+        RecordedAnswer(
+            title: "Anthropic: unknown model", format: .anthropicNative, status: 404,
+            body: #"{"type":"error","error":{"type":"not_found_error","message":"model: claude-9"},"request_id":"req_1"}"#,
+            outcome: .success),
     ]
 
     static let gemini: [RecordedAnswer] = [
@@ -219,6 +245,14 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "Gemini: unknown model", format: .geminiNative, status: 404,
             body: #"{"error":{"code":404,"message":"models/gemini-9 is not found for API version v1beta","status":"NOT_FOUND"}}"#, outcome: .success),
+        RecordedAnswer(
+            title: "Gemini: consumer suspended, in words alone", format: .geminiNative, status: 403,
+            body: #"{"error":{"code":403,"message":"Permission denied: Consumer 'api_key:AIza' has been suspended.","status":"PERMISSION_DENIED"}}"#,
+            outcome: .keyRejected(reason: "account_suspended")),
+        RecordedAnswer(
+            title: "Gemini: internal error", format: .geminiNative, status: 500,
+            body: #"{"error":{"code":500,"message":"An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting","status":"INTERNAL"}}"#,
+            outcome: .upstreamFailed(reason: "server_error")),
     ]
 
     static let azure: [RecordedAnswer] = [
@@ -252,6 +286,15 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "Azure: internal error", format: .azureOpenAI, status: 500, body: #"{"error":{"code":"InternalServerError","message":"Internal server error"}}"#,
             outcome: .upstreamFailed(reason: "server_error")),
+        RecordedAnswer(
+            title: "Azure: deployment over its rate, in seconds", format: .azureOpenAI, status: 429,
+            fields: [HeaderField("Retry-After", "6"), HeaderField("x-ratelimit-remaining-requests", "0")],
+            body: #"{"error":{"code":"429","message":"Requests to the Embeddings_Create Operation under Azure OpenAI API have exceeded call rate limit. Please retry after 6 seconds."}}"#,
+            outcome: .rateLimited(until: .after(.seconds(6)), reason: "rate_limited")),
+        RecordedAnswer(
+            title: "Azure: unavailable", format: .azureOpenAI, status: 503,
+            body: #"{"error":{"code":"ServiceUnavailable","message":"The service is temporarily unable to process your request. Please try again later."}}"#,
+            outcome: .upstreamFailed(reason: "overloaded")),
     ]
 
     static let openRouter: [RecordedAnswer] = [
@@ -287,6 +330,19 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "OpenRouter: the request is wrong", format: .openAICompatible, status: 400, body: #"{"error":{"message":"Input required: specify \"prompt\" or \"messages\"","code":400}}"#,
             outcome: .success),
+        RecordedAnswer(
+            title: "OpenRouter: disabled key", format: .openAICompatible, status: 401,
+            body: #"{"error":{"message":"User not found.","code":401}}"#,
+            outcome: .keyRejected(reason: "unauthorized")),
+        RecordedAnswer(
+            title: "OpenRouter: rate limit", format: .openAICompatible, status: 429,
+            fields: [HeaderField("Retry-After", "12")],
+            body: #"{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"is temporarily rate-limited upstream","provider_name":"Chutes"}}}"#,
+            outcome: .rateLimited(until: .after(.seconds(12)), reason: "rate_limited")),
+        RecordedAnswer(
+            title: "OpenRouter: guardrail", format: .openAICompatible, status: 403,
+            body: #"{"error":{"message":"The request was blocked by a guardrail of your organization","code":403}}"#,
+            outcome: .success),
     ]
 
     static let mistral: [RecordedAnswer] = [
@@ -313,6 +369,23 @@ extension RecordedAnswer {
             title: "Mistral: the request is wrong", format: .openAICompatible, status: 422,
             body: #"{"object":"error","message":{"detail":[{"type":"missing","loc":["body","messages"],"msg":"Field required"}]},"type":"invalid_request_error","param":null,"code":null}"#,
             outcome: .success),
+        RecordedAnswer(
+            title: "Mistral: internal error", format: .openAICompatible, status: 500,
+            body: #"{"object":"error","message":"Service unavailable.","type":"internal_server_error","param":null,"code":"3000"}"#,
+            outcome: .upstreamFailed(reason: "server_error")),
+        RecordedAnswer(
+            title: "Mistral: unavailable", format: .openAICompatible, status: 503,
+            body: #"{"object":"error","message":"Service unavailable.","type":"unreachable_backend","param":null,"code":"1100"}"#,
+            outcome: .upstreamFailed(reason: "overloaded")),
+        RecordedAnswer(
+            title: "Mistral: rate limit with Retry-After", format: .openAICompatible, status: 429,
+            fields: [HeaderField("Retry-After", "4")],
+            body: #"{"message":"Requests rate limit exceeded"}"#,
+            outcome: .rateLimited(until: .after(.seconds(4)), reason: "rate_limited")),
+        RecordedAnswer(
+            title: "Mistral: unknown model", format: .openAICompatible, status: 400,
+            body: #"{"object":"error","message":"Invalid model: mistral-9","type":"invalid_model","param":null,"code":"1500"}"#,
+            outcome: .success),
     ]
 
     static let deepSeek: [RecordedAnswer] = [
@@ -338,6 +411,14 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "DeepSeek: the parameters are wrong", format: .openAICompatible, status: 422,
             body: #"{"error":{"message":"Failed to deserialize the JSON body","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#, outcome: .success),
+        RecordedAnswer(
+            title: "DeepSeek: server error", format: .openAICompatible, status: 500,
+            body: #"{"error":{"message":"Internal Server Error","type":"internal_error","param":null,"code":null}}"#,
+            outcome: .upstreamFailed(reason: "server_error")),
+        RecordedAnswer(
+            title: "DeepSeek: the format is wrong", format: .openAICompatible, status: 400,
+            body: #"{"error":{"message":"Model Not Exist","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#,
+            outcome: .success),
     ]
 
     static let groq: [RecordedAnswer] = [
@@ -375,6 +456,22 @@ extension RecordedAnswer {
             title: "Groq: permission", format: .openAICompatible, status: 403,
             body: #"{"error":{"message":"The model `m` is blocked at the project level. Please have a project admin enable this model.","type":"permissions_error","code":"model_permission_blocked_project"}}"#,
             outcome: .forbidden(reason: "forbidden")),
+        RecordedAnswer(
+            title: "Groq: server error", format: .openAICompatible, status: 500,
+            body: #"{"error":{"message":"Internal Server Error","type":"internal_server_error"}}"#,
+            outcome: .upstreamFailed(reason: "server_error")),
+        RecordedAnswer(
+            title: "Groq: the request is wrong", format: .openAICompatible, status: 400,
+            body: #"{"error":{"message":"'messages.0' : for 'role:user' the following must be satisfied[('messages.0.content' : property 'content' is missing)]","type":"invalid_request_error"}}"#,
+            outcome: .success),
+        RecordedAnswer(
+            title: "Groq: too large", format: .openAICompatible, status: 413,
+            body: #"{"error":{"message":"Request too large for model `m` in organization `org_1` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 9000, please reduce your message size and try again.","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            outcome: .success),
+        RecordedAnswer(
+            title: "Groq: semantically wrong", format: .openAICompatible, status: 422,
+            body: #"{"error":{"message":"Failed to generate JSON","type":"invalid_request_error"}}"#,
+            outcome: .success),
     ]
 
     static let cohere: [RecordedAnswer] = [
@@ -394,6 +491,18 @@ extension RecordedAnswer {
         RecordedAnswer(title: "Cohere: 498", format: .openAICompatible, status: 498, body: #"{"message":"invalid token"}"#, outcome: .success),
         RecordedAnswer(title: "Cohere: 499", format: .openAICompatible, status: 499, body: #"{"message":"request cancelled"}"#, outcome: .success),
         RecordedAnswer(title: "Cohere: the request is wrong", format: .openAICompatible, status: 422, body: #"{"message":"invalid type"}"#, outcome: .success),
+        RecordedAnswer(
+            title: "Cohere: server error", format: .openAICompatible, status: 500,
+            body: #"{"message":"internal server error, this has been reported to our developers."}"#,
+            outcome: .upstreamFailed(reason: "server_error")),
+        RecordedAnswer(
+            title: "Cohere: malformed", format: .openAICompatible, status: 400,
+            body: #"{"message":"invalid request: message must be at least 1 token long."}"#,
+            outcome: .success),
+        RecordedAnswer(
+            title: "Cohere: unknown model", format: .openAICompatible, status: 404,
+            body: #"{"message":"model 'command-9' not found, make sure the correct model ID was used and that you have access to the model."}"#,
+            outcome: .success),
     ]
 
     static let bedrock: [RecordedAnswer] = [
@@ -428,6 +537,26 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "Bedrock: unavailable", format: .openAICompatible, status: 503, fields: [HeaderField("x-amzn-errortype", "ServiceUnavailableException")],
             body: #"{"message":"Service unavailable"}"#, outcome: .upstreamFailed(reason: "overloaded")),
+        RecordedAnswer(
+            title: "Bedrock: unrecognized client", format: .openAICompatible, status: 403,
+            fields: [HeaderField("x-amzn-ErrorType", "UnrecognizedClientException")],
+            body: #"{"message":"The security token included in the request is invalid."}"#,
+            outcome: .keyRejected(reason: "unrecognized_client")),
+        RecordedAnswer(
+            title: "Bedrock: wrong signature", format: .openAICompatible, status: 403,
+            fields: [HeaderField("x-amzn-ErrorType", "InvalidSignatureException")],
+            body: #"{"message":"The request signature we calculated does not match the signature you provided."}"#,
+            outcome: .keyRejected(reason: "invalid_signature")),
+        RecordedAnswer(
+            title: "Bedrock: internal error", format: .openAICompatible, status: 500,
+            fields: [HeaderField("x-amzn-errortype", "InternalServerException")],
+            body: #"{"message":"The system encountered an unexpected error during processing. Try your request again."}"#,
+            outcome: .upstreamFailed(reason: "server_error")),
+        RecordedAnswer(
+            title: "Bedrock: unknown model", format: .openAICompatible, status: 404,
+            fields: [HeaderField("x-amzn-errortype", "ResourceNotFoundException")],
+            body: #"{"message":"Could not resolve the foundation model from the provided model identifier."}"#,
+            outcome: .success),
     ]
 
     static let others: [RecordedAnswer] = [
@@ -450,5 +579,17 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "Generic: quota in a 429", format: .generic, status: 429, body: #"{"error":"insufficient_quota"}"#,
             outcome: .exhausted(until: nil, reason: "insufficient_quota")),
+        RecordedAnswer(
+            title: "xAI: wrong key with its code", format: .openAICompatible, status: 400,
+            body: #"{"code":"invalid_api_key","error":"The API key is not valid."}"#,
+            outcome: .keyRejected(reason: "invalid_api_key")),
+        RecordedAnswer(
+            title: "Gateway: quota in a code of its own place", format: .openAICompatible, status: 429,
+            body: #"{"errors":[{"code":"insufficient_quota"}]}"#,
+            outcome: .exhausted(until: nil, reason: "insufficient_quota")),
+        RecordedAnswer(
+            title: "Gateway: credit, in words", format: .openAICompatible, status: 403,
+            body: #"{"error":{"message":"Insufficient credit: please top up your account"}}"#,
+            outcome: .exhausted(until: nil, reason: "insufficient_credit")),
     ]
 }

@@ -17,12 +17,15 @@ struct AdminHarness {
     var token = ""
 
     /// An API over a store of its own, or over that of `restarting`, as after a restart of the process.
-    init(loaded: Bool = true, restarting: AdminHarness? = nil, tokenSecret: String = "short") async throws {
+    init(
+        loaded: Bool = true, restarting: AdminHarness? = nil, tokenSecret: String = "short",
+        adapter: @escaping @Sendable (APIFormat) -> any Adapter = { PlainAdapter(format: $0) }
+    ) async throws {
         store = restarting?.store ?? CatalogueDouble()
         let clock = self.clock
         let logger = log.logger
         administration = Administration(
-            store: store, catalogue: catalogue, adapter: { PlainAdapter(format: $0) }, clock: { clock.now }, logger: logger)
+            store: store, catalogue: catalogue, adapter: adapter, clock: { clock.now }, logger: logger)
         if loaded { try await administration.load() }
         api = await AdminAPI(
             administration: administration, tokenSecret: Array(tokenSecret.utf8), publicBaseURL: "http://localhost:8000", version: "9.8.7",

@@ -6,8 +6,10 @@ import Testing
 @testable import RotatorHTTP
 
 @Suite("Admin routing") struct AdminRoutingTests {
+    private func path(of template: String) -> String { template.replacing("{id}", with: "1").replacing("{api_format}", with: "generic") }
+
     @Test func `each template leads to its route`() {
-        for (template, route) in AdminRoute.all { #expect(AdminRoute(path: template.replacing("{id}", with: "1")) == route) }
+        for (template, route) in AdminRoute.all { #expect(AdminRoute(path: path(of: template)) == route) }
     }
 
     @Test(arguments: [
@@ -17,6 +19,7 @@ import Testing
         "/admin/proxy-configs/1/keys//batch", "/admin/keys", "/admin/keys/", "/admin/keys/1/", "/admin/keys/1/reset/", "/admin/keys/٣", "/Admin/audit",
         "/admin/proxy-configs/1/keys/validate", "/admin/jobs/1", "/admin/client-keys", "/admin/stats", "/admin/requests", "/admin/events", "/admin/export",
         "/admin/import", "/openapi.json/", "/admin/openapi.json",
+        "/admin/rules", "/admin/rules/", "/admin/rules/Generic", "/admin/rules/generic/", "/admin/rules/explain/", "/admin/proxy-configs/1/rules/",
     ])
     func `other paths are 404`(_ path: String) async throws {
         let answer = await (try await AdminHarness()).call("GET", path)
@@ -30,7 +33,7 @@ import Testing
         let harness = try await AdminHarness()
         let every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "FROB", "get"]
         for (template, route) in AdminRoute.all {
-            let path = template.replacing("{id}", with: "1")
+            let path = path(of: template)
             for method in every where !route.methods.contains(method) {
                 let answer = await harness.call(method, path)
                 #expect(answer.status == 405, "\(method) \(path)")
@@ -44,7 +47,7 @@ import Testing
         let harness = try await AdminHarness()
         _ = await harness.makeService()
         for (template, route) in AdminRoute.all where route.methods.contains("GET") {
-            let path = template.replacing("{id}", with: "1")
+            let path = path(of: template)
             let (get, head) = (await harness.call("GET", path), await harness.call("HEAD", path))
             #expect(head.status == get.status)
             #expect(head["Content-Type"] == get["Content-Type"])

@@ -45,6 +45,34 @@ struct JSONWriter {
         octets.append(UInt8(ascii: "\""))
     }
 
+    /// Writes a value that is JSON already.
+    mutating func write(json: [UInt8]) {
+        separate()
+        octets += json
+    }
+
+    mutating func write(_ value: JSONValue) {
+        switch value {
+        case .null: writeLiteral("null")
+        case .bool(let value): write(value)
+        case .number(let number?): write(number)
+        // Which number it was is not known; what reads this wants integers, and any other is as wrong.
+        case .number(nil): writeLiteral("0.5")
+        case .string(let text): write(text)
+        case .array(let elements):
+            openArray()
+            for element in elements { write(element) }
+            closeArray()
+        case .object(let members):
+            openObject()
+            for member in members {
+                name(member.name)
+                write(member.value)
+            }
+            closeObject()
+        }
+    }
+
     mutating func write(_ number: (some BinaryInteger)?) { writeLiteral(number.map { String($0) } ?? "null") }
     mutating func write(_ value: Bool) { writeLiteral(value ? "true" : "false") }
     mutating func write(_ moment: Moment?) { write(moment?.timestamp) }

@@ -160,6 +160,7 @@ extension OpenAPIDocument {
               "type": "object", "required": ["is_active"], "additionalProperties": false,
               "properties": { "is_active": { "type": "boolean" } }
             },
+            \#(rulesSchemas),
             "KeyValue": {
               "type": "string", "minLength": 1, "maxLength": 8192, "pattern": "^[\\x21-\\x7E]+$", "format": "password",
               "description": "What is shown to the provider"
@@ -253,7 +254,7 @@ extension OpenAPIDocument {
             "DeletedCount": {
               "type": "object", "required": ["deleted_count"], "properties": { "deleted_count": { "type": "integer", "minimum": 0 } }
             },
-\#(clientSchemas),
+        \#(clientSchemas),
             "AuditPage": {
               "type": "object", "required": ["items", "next"],
               "properties": {

@@ -93,7 +93,7 @@ extension OpenAPIDocument {
             },
             "put": {
               "operationId": "replaceService", "tags": ["services"], "summary": "Replace a service's configuration",
-              "description": "Members that are missing take their defaults. The pool stays.",
+              "description": "Members that are missing take their defaults. The pool stays, and so do the rules, which have a path of their own.",
               "requestBody": { "$ref": "#/components/requestBodies/Service" },
               "responses": {
                 "200": { "$ref": "#/components/responses/Service" },
@@ -257,6 +257,7 @@ extension OpenAPIDocument {
               }
             }
           },
+          \#(rulesPaths),
           "/admin/keys/{id}": {
             "parameters": [{ "$ref": "#/components/parameters/KeyID" }],
             "get": {
@@ -314,7 +315,7 @@ extension OpenAPIDocument {
               }
             }
           },
-\#(clientPaths),
+        \#(clientPaths),
           "/admin/audit": {
             "get": {
               "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",
