@@ -28,6 +28,7 @@ struct ServiceDocument: Codable {
     private var stream_usage: Bool?
     private var hold_startup_ms: Int?
     private var is_active: Bool?
+    private var affinity_header: String?
     /// A JSON document of its own, as a string.
     private var rules: String?
 
@@ -48,6 +49,7 @@ struct ServiceDocument: Codable {
         stream_usage = configuration.streamUsage
         hold_startup_ms = configuration.holdStartupMilliseconds
         is_active = configuration.isActive
+        affinity_header = configuration.affinityHeader
         rules = configuration.rules.map { String(decoding: $0, as: UTF8.self) }
     }
 
@@ -83,6 +85,7 @@ struct ServiceDocument: Codable {
         configuration.replay = replay
         configuration.streamUsage = read.stream_usage ?? configuration.streamUsage
         configuration.holdStartupMilliseconds = read.hold_startup_ms ?? configuration.holdStartupMilliseconds
+        configuration.affinityHeader = read.affinity_header
         configuration.extraHeaders = extraHeaders
         configuration.isActive = read.is_active ?? configuration.isActive
         configuration.rules = read.rules.map { Array($0.utf8) }

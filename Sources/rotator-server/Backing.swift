@@ -10,8 +10,6 @@ internal import RotatorStore
 struct Backing: Sendable {
     /// The open store.
     let store: any Store
-    /// Who may use the proxy surface.
-    let clientKeys: [ClientKey]
     /// Reads and changes the catalogue.
     let administration: Administration
     /// Answers what is not proxied.
@@ -27,10 +25,12 @@ struct Backing: Sendable {
     }
 
     /// Opens the store of `configuration` and makes everything that stands on it; nothing is left open when it throws.
-    static func open(_ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog) async throws(StartFailure) -> Backing {
+    static func open(
+        _ configuration: ServerConfiguration, catalogue: Catalogue, clients: ClientDirectory, clock: SystemClock, log: ServerLog
+    ) async throws(StartFailure) -> Backing {
         let store = try await openStore(configuration, log: log)
         do throws(StartFailure) {
-            return try await over(store, configuration, catalogue: catalogue, clock: clock, log: log)
+            return try await over(store, configuration, catalogue: catalogue, clients: clients, clock: clock, log: log)
         } catch {
             await store.close()
             throw error
@@ -38,7 +38,7 @@ struct Backing: Sendable {
     }
 
     private static func over(
-        _ store: any Store, _ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog
+        _ store: any Store, _ configuration: ServerConfiguration, catalogue: Catalogue, clients: ClientDirectory, clock: SystemClock, log: ServerLog
     ) async throws(StartFailure) -> Backing {
         let passwords: PasswordChecker
         let installation: Installation
@@ -50,8 +50,10 @@ struct Backing: Sendable {
         }
         let adapters = AdapterRegistry.builtIn
         let administration = Administration(
-            store: store, link: store.replicaLink, catalogue: catalogue, adapter: { adapters[$0] }, clock: { clock.now() }, logger: log.logger("admin")
+            store: store, link: store.replicaLink, catalogue: catalogue, clients: clients, adapter: { adapters[$0] }, clock: { clock.now() },
+            logger: log.logger("admin")
         )
+        clients.setEnvironment(installation.clientKeys)
         do throws(AdministrationError) {
             try await administration.load()
         } catch {
@@ -66,7 +68,7 @@ struct Backing: Sendable {
             publicBaseURL: configuration.publicBaseURL, version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
             verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
         )
-        return Backing(store: store, clientKeys: installation.clientKeys, administration: administration, admin: admin)
+        return Backing(store: store, administration: administration, admin: admin)
     }
 
     /// Opens the store with its key and brings its schema to this version's.

@@ -30,9 +30,10 @@ enum Wiring {
         let logger = log.logger("rotator")
         let clock = SystemClock()
         let catalogue = Catalogue()
+        let clients = ClientDirectory(environment: configuration.proxyKeys.map(Installation.clientKeys))
         let slot = BackingSlot()
         do throws(StartFailure) {
-            slot.fill(try await Backing.open(configuration, catalogue: catalogue, clock: clock, log: log))
+            slot.fill(try await Backing.open(configuration, catalogue: catalogue, clients: clients, clock: clock, log: log))
         } catch {
             guard configuration.storeURL.isShareable, error.mayPass else { throw error }
             slot.stayEmpty(because: error.line)
@@ -40,11 +41,10 @@ enum Wiring {
         }
 
         let adapters = AdapterRegistry.builtIn
-        let known = slot.backing?.clientKeys ?? configuration.proxyKeys.map(Installation.clientKeys)
         let server: HTTPServer
         do throws(ServerStartError) {
             server = try HTTPServer(
-                settings: ProxySettings(configuration, clientKeys: known), catalogue: catalogue,
+                settings: ProxySettings(configuration), catalogue: catalogue, clients: clients,
                 adapters: AdapterSource(adapter: { adapters[$0] }, adapterForUnknownService: adapters.unknownServiceLookup),
                 operations: slot.operations, localHandler: slot, clock: clock, logger: logger
             )
@@ -58,9 +58,8 @@ enum Wiring {
             address: "http://\(host):\(server.port)",
             work: {
                 if slot.backing == nil {
-                    switch await reach(configuration, catalogue: catalogue, clock: clock, log: log, slot: slot) {
+                    switch await reach(configuration, catalogue: catalogue, clients: clients, clock: clock, log: log, slot: slot) {
                     case .reached(let backing):
-                        await server.setClientKeys(backing.clientKeys)
                         slot.fill(backing)
                         server.catalogueLoaded()
                         logger.notice("the store has been reached", metadata: ["variable": "\(configuration.storeVariable)"])
@@ -85,14 +84,14 @@ enum Wiring {
 
     /// Tries again and again, ever more slowly up to every two seconds.
     private static func reach(
-        _ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog, slot: BackingSlot
+        _ configuration: ServerConfiguration, catalogue: Catalogue, clients: ClientDirectory, clock: SystemClock, log: ServerLog, slot: BackingSlot
     ) async -> Attempt {
         var pause = Duration.milliseconds(100)
         while !Task.isCancelled {
             try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
             if Task.isCancelled { break }
             do throws(StartFailure) {
-                return .reached(try await Backing.open(configuration, catalogue: catalogue, clock: clock, log: log))
+                return .reached(try await Backing.open(configuration, catalogue: catalogue, clients: clients, clock: clock, log: log))
             } catch {
                 guard error.mayPass else { return .failed(error) }
                 slot.stayEmpty(because: error.line)
@@ -105,7 +104,7 @@ enum Wiring {
 
 extension ProxySettings {
     /// What the server is told of `configuration`.
-    init(_ configuration: ServerConfiguration, clientKeys: [ClientKey]?) {
+    init(_ configuration: ServerConfiguration) {
         self.init()
         host = configuration.listenHost
         port = configuration.listenPort
@@ -122,6 +121,5 @@ extension ProxySettings {
         outboundProxies.except = configuration.noProxy
         upstreamCAFile = configuration.upstreamCAFile
         metricsToken = configuration.metricsToken.map { token in unsafe token.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) } }
-        self.clientKeys = clientKeys
     }
 }

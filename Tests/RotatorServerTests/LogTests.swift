@@ -59,7 +59,7 @@ import Testing
 
     @Test(arguments: [(0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"), (4_107_542_399_999, "2100-02-28T23:59:59.999Z"), (1_798_761_599_500, "2026-12-31T23:59:59.500Z")])
     func `times are RFC 3339 in UTC`(_ milliseconds: Int64, _ text: String) {
-        #expect(Timestamp.text(Moment(milliseconds: milliseconds)) == text)
+        #expect(Moment(milliseconds: milliseconds).timestamp == text)
     }
 }
 

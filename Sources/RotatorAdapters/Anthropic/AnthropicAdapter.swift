@@ -19,6 +19,8 @@ public struct AnthropicAdapter: RuledAdapter {
     public var table: ProviderRules { .anthropicNative }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.anthropic.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == AnthropicAdapter {

@@ -23,6 +23,8 @@ public struct AzureOpenAIAdapter: RuledAdapter {
     public var table: ProviderRules { .azureOpenAI }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == AzureOpenAIAdapter {

@@ -32,6 +32,8 @@ public struct GeminiAdapter: RuledAdapter {
     public var table: ProviderRules { .geminiNative }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.gemini.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == GeminiAdapter {

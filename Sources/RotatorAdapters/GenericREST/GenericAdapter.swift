@@ -18,6 +18,8 @@ public struct GenericAdapter: RuledAdapter {
     public var table: ProviderRules { .generic }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
+
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.problem.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == GenericAdapter {

@@ -52,6 +52,9 @@ public protocol Adapter: Sendable {
     /// client has asked itself, asks for no stream, or the dialect tells the usage of streams unasked.
     func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)?
 
+    /// The fields that go with one of our own 429s, as this dialect's SDKs know them.
+    func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField]
+
     /// A stable hash of what tells the conversation that a request belongs to, the same in every process: `prompt_cache_key`, else
     /// `metadata.user_id`, `user`, else the model, the system prompt and the first message of the user. Nil where there is none of them.
     func conversation(path: RawSpan, body: RawSpan) -> UInt64?
@@ -63,6 +66,7 @@ extension Adapter {
     public func quotaGroup(in fields: HeaderFields) -> String? { nil }
     public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? { nil }
     public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? { nil }
+    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { [] }
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { nil }
     public var rules: any AnswerRules { FixedRules(judge: { self.outcome(of: $0, at: $1) }) }
     public func rules(from document: [UInt8]) throws(RuleFault) -> any AnswerRules {

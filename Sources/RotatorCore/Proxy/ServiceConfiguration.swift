@@ -70,6 +70,8 @@ public struct ServiceConfiguration: Sendable, Hashable {
     public var streamUsage: Bool = false
     /// How long start-up events of a stream may be held back, in milliseconds.
     public var holdStartupMilliseconds: Int = 0
+    /// The field by which clients name their conversation, for the strategy `affinity`; nil = ``affinityHeaderDefault``.
+    public var affinityHeader: String?
     /// Fields added to each upstream request, replacing the client's of the same name.
     public var extraHeaders: [String: String] = [:]
     /// False: the slug answers 404.
@@ -77,6 +79,9 @@ public struct ServiceConfiguration: Sendable, Hashable {
     /// What answers mean for a key, in place of the format's own table: a document that ``Adapter/rules(from:)`` reads, at most 64 KiB; nil = the
     /// format's own.
     public var rules: [UInt8]?
+
+    /// Where a service does not say otherwise.
+    public static let affinityHeaderDefault = "x-conversation-id"
 
     /// A service with its required members and defaults for the rest.
     public init(name: String, slug: String, kind: ServiceKind, apiFormat: APIFormat, targetURL: String) {

@@ -78,7 +78,7 @@ public final class AdminAPI: LocalHandler {
         let known: Set<String> =
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q"]
-            case .services where isListing, .audit: ["after", "limit"]
+            case .services where isListing, .clients where isListing, .audit: ["after", "limit"]
             default: []
             }
         let query = try AdminQuery(request.query, known: known)
@@ -114,6 +114,11 @@ public final class AdminAPI: LocalHandler {
         case ("PATCH", .key(let id)): return try await patchKey(id, request, by: user)
         case (_, .key(let id)): return try await deleteKey(id, by: user)
         case (_, .keyReset(let id)): return try await resetKey(id, by: user)
+        case ("GET", .clients): return try listClients(query)
+        case (_, .clients): return try await createClient(request, by: user)
+        case ("GET", .client(let id)): return try showClient(id)
+        case ("PATCH", .client(let id)): return try await patchClient(id, request, by: user)
+        case (_, .client(let id)): return try await deleteClient(id, by: user)
         case (_, .audit): return try await listAudit(query)
         }
     }

@@ -17,9 +17,11 @@ struct AdminProblem: Error, Sendable, Hashable {
         case routeNotFound = "route_not_found"
         case serviceNotFound = "service_not_found"
         case keyNotFound = "key_not_found"
+        case clientNotFound = "client_not_found"
         case methodNotAllowed = "method_not_allowed"
         case duplicateSlug = "duplicate_slug"
         case duplicateKey = "duplicate_key"
+        case duplicateName = "duplicate_name"
         case bodyTooLarge = "body_too_large"
         case tooManyAttempts = "too_many_attempts"
         case storeUnavailable = "store_unavailable"
@@ -29,9 +31,9 @@ struct AdminProblem: Error, Sendable, Hashable {
             switch self {
             case .invalidJSON, .unknownMember, .missingMember, .invalidMember, .invalidParameter, .invalidBody: 400
             case .invalidCredentials, .invalidToken: 401
-            case .routeNotFound, .serviceNotFound, .keyNotFound: 404
+            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound: 404
             case .methodNotAllowed: 405
-            case .duplicateSlug, .duplicateKey: 409
+            case .duplicateSlug, .duplicateKey, .duplicateName: 409
             case .bodyTooLarge: 413
             case .tooManyAttempts: 429
             case .storeUnavailable: 503
@@ -97,6 +99,8 @@ extension AdminProblem {
         case .invalid(let member, let reason): self = .invalidMember(member, reason)
         case .serviceNotFound(let id): self.init(code: .serviceNotFound, detail: "There is no service \(id).")
         case .keyNotFound(let id): self.init(code: .keyNotFound, detail: "There is no key \(id).")
+        case .clientNotFound(let id): self.init(code: .clientNotFound, detail: "There is no client key \(id).")
+        case .clientNameTaken(let name): self.init(code: .duplicateName, detail: "Another client key has the name “\(name)”.")
         case .slugTaken(let slug): self.init(code: .duplicateSlug, detail: "Another service has the slug “\(slug)”.")
         case .keyExists: self.init(code: .duplicateKey, detail: "The service has a key with this value already.")
         case .busy: self = .storeUnavailable("Too many changes wait for their turn. Try again in a moment.")

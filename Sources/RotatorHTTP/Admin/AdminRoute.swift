@@ -18,6 +18,8 @@ enum AdminRoute: Hashable {
     case rulesExplanation
     case key(KeyID)
     case keyReset(KeyID)
+    case clients
+    case client(ClientID)
     case audit
 
     /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1, the format is `generic`.
@@ -36,6 +38,8 @@ enum AdminRoute: Hashable {
         ("/admin/rules/explain", .rulesExplanation),
         ("/admin/keys/{id}", .key(KeyID(1))),
         ("/admin/keys/{id}/reset", .keyReset(KeyID(1))),
+        ("/admin/client-keys", .clients),
+        ("/admin/client-keys/{id}", .client(ClientID(1))),
         ("/admin/audit", .audit),
     ]
 
@@ -52,6 +56,10 @@ enum AdminRoute: Hashable {
         case ("login", 1): self = .login
         case ("app-config", 1): self = .appConfig
         case ("audit", 1): self = .audit
+        case ("client-keys", 1): self = .clients
+        case ("client-keys", 2):
+            guard let id = Self.number(rest[1]).map(ClientID.init) else { return nil }
+            self = .client(id)
         case ("proxy-configs", 1): self = .services
         case ("proxy-configs", 2...):
             guard let id = Self.number(rest[1]).map(ServiceID.init) else { return nil }
@@ -84,12 +92,12 @@ enum AdminRoute: Hashable {
         switch self {
         case .openAPI, .appConfig, .keyExport, .formatRules, .audit: ["GET", "HEAD"]
         case .login, .keyBatch, .keyReset, .rulesExplanation: ["POST"]
-        case .services: ["GET", "HEAD", "POST"]
+        case .services, .clients: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
         case .rules: ["GET", "HEAD", "PUT", "DELETE"]
         case .keys: ["GET", "HEAD", "POST", "DELETE"]
-        case .key: ["GET", "HEAD", "PATCH", "DELETE"]
+        case .key, .client: ["GET", "HEAD", "PATCH", "DELETE"]
         }
     }
 
@@ -99,6 +107,7 @@ enum AdminRoute: Hashable {
         case .openAPI, .login, .appConfig: true
         case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit: false
         case .rules, .formatRules, .rulesExplanation: false
+        case .clients, .client: false
         }
     }
 

@@ -13,6 +13,7 @@ extension Administration {
         guard let link else { return }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.followNews(of: link) }
+            if let desk = clientDesk { group.addTask { await desk.run() } }
             group.addTask {
                 for await _ in link.news() { self.wakeReplication() }
             }
@@ -64,6 +65,7 @@ extension Administration {
         do throws(StoreError) { news = try await link.catalogueChanges(after: seen.catalogue) } catch { throw .store(error) }
         guard let changed = news.changedServices else { return try await reconcile() }
         if !changed.isEmpty { try await reconcile(only: Set(changed)) }
+        if news.changedDocuments.contains(.client) { try await reconcileClients() }
         state.withLock { $0.seen?.catalogue = news.revision }
     }
 

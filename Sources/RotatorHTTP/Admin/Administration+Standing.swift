@@ -40,7 +40,8 @@ extension Administration {
         return await Task {
             let areStandingsWritten = await self.writeStandings()
             let isAuditWritten = await self.writeAuditBacklog()
-            return areStandingsWritten && isAuditWritten
+            let areAccountsWritten = await self.writeClientAccounts()
+            return areStandingsWritten && isAuditWritten && areAccountsWritten
         }.value
     }
 

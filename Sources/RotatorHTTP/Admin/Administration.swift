@@ -17,6 +17,9 @@ public final class Administration: Sendable {
 
     struct State: Sendable {
         var entries: [ServiceID: Entry] = [:]
+        var clients: [ClientID: ClientRecord] = [:]
+        /// What clients have used was read; from then on memory knows better than the store.
+        var areAccountsRead = false
         /// The store has been read at least once.
         var isLoaded = false
         /// A write ended without an answer: the store may know something that memory does not.
@@ -43,8 +46,12 @@ public final class Administration: Sendable {
 
     /// Where requests find the services.
     public let catalogue: Catalogue
+    /// Where requests find the clients.
+    public let clientDirectory: ClientDirectory
+    /// Where the accounts of clients are shared with other replicas; nil where the store is this process's alone.
+    let clientDesk: SharedClientDesk?
 
-    let store: any UpstreamCatalog & KeyLedger & AuditLog
+    let store: any UpstreamCatalog & KeyLedger & AuditLog & DocumentStore
     let clock: @Sendable () -> Moment
     let logger: Logger
     let state = OutOfLineMutex(State())
@@ -68,13 +75,15 @@ public final class Administration: Sendable {
     ///   - store: where services, keys, standing and audit entries are kept.
     ///   - link: what is shared with other replicas over that store; nil where the store is this process's alone. With it, call ``runReplication()``.
     ///   - catalogue: where changes are published.
+    ///   - clients: where changes of client keys are published.
     ///   - adapter: the dialect of each format.
     ///   - clock: the present moment.
     ///   - logger: for one line per change and per store failure.
     public init(
-        store: any UpstreamCatalog & KeyLedger & AuditLog,
+        store: any UpstreamCatalog & KeyLedger & AuditLog & DocumentStore,
         link: (any ReplicaLink)? = nil,
         catalogue: Catalogue,
+        clients: ClientDirectory = ClientDirectory(environment: []),
         adapter: @escaping @Sendable (APIFormat) -> any Adapter,
         clock: @escaping @Sendable () -> Moment,
         logger: Logger
@@ -82,6 +91,8 @@ public final class Administration: Sendable {
         self.store = store
         self.link = link
         self.catalogue = catalogue
+        clientDirectory = clients
+        clientDesk = link == nil ? nil : SharedClientDesk(documents: store, clock: clock, logger: logger)
         self.adapter = adapter
         self.clock = clock
         self.logger = logger
@@ -279,6 +290,7 @@ public final class Administration: Sendable {
         } catch {
             throw .store(error)
         }
+        if wanted == nil { try await reconcileClients() }
         let now = clock()
         let known = state.withLock(\.entries)
         var entries: [ServiceID: Entry] = [:]

@@ -10,6 +10,10 @@ public enum AdministrationError: Error, Sendable, Hashable {
     case serviceNotFound(ServiceID)
     /// There is no key with this number.
     case keyNotFound(KeyID)
+    /// There is no client key with this number.
+    case clientNotFound(ClientID)
+    /// Another client key has this name.
+    case clientNameTaken(String)
     /// Another service has this slug.
     case slugTaken(String)
     /// The service has a key with this value already.

@@ -26,6 +26,9 @@ extension ServiceConfiguration {
         if let maxAttempts { try require(1...Self.countMax ~= maxAttempts, "max_attempts", "must be from 1 to \(Self.countMax), or null") }
         try require(0...Self.countMax ~= maxWaitMilliseconds, "max_wait_ms", "must be from 0 to \(Self.countMax)")
         try require(0...Self.countMax ~= holdStartupMilliseconds, "hold_startup_ms", "must be from 0 to \(Self.countMax)")
+        if let affinityHeader {
+            try require(FieldSyntax.isToken(affinityHeader) && affinityHeader.utf8.count <= 256, "affinity_header", "must be the name of a header field, or null")
+        }
         try require(extraHeaders.count <= 64, "extra_headers", "has more than 64 members")
         var seen: Set<String> = []
         for (name, value) in extraHeaders.sorted(by: { $0.key < $1.key }) {

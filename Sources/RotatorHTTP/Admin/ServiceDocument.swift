@@ -7,7 +7,7 @@ enum ServiceDocument {
     static let members: Set<String> = [
         "id", "name", "slug", "config_type", "api_format", "output_format", "target_base_url", "target_url", "method", "api_key_location",
         "api_key_name", "api_key_prefix", "rotation_strategy", "max_attempts", "max_wait_ms", "replay", "stream_usage", "hold_startup_ms",
-        "extra_headers", "is_active",
+        "affinity_header", "extra_headers", "is_active",
     ]
 
     /// What `document` makes of `present`: members that it leaves out stay as they are, or take their defaults when there is nothing present.
@@ -46,6 +46,7 @@ enum ServiceDocument {
         made.replay = try nullable("replay", present?.replay) { (name) throws(AdminProblem) in try document.word(name, ReplayPolicy.self) }
         made.streamUsage = try document.bool("stream_usage") ?? present?.streamUsage ?? false
         made.holdStartupMilliseconds = try document.integer("hold_startup_ms") ?? present?.holdStartupMilliseconds ?? 0
+        made.affinityHeader = try nullable("affinity_header", present?.affinityHeader) { (name) throws(AdminProblem) in try document.string(name) }
         made.extraHeaders = try document.strings("extra_headers") ?? present?.extraHeaders ?? [:]
         made.isActive = try document.bool("is_active") ?? present?.isActive ?? true
         // Rules are no member of this document; they have a path of their own.
@@ -94,6 +95,7 @@ enum ServiceDocument {
         json.member("replay", configuration.replay?.rawValue)
         json.member("stream_usage", configuration.streamUsage)
         json.member("hold_startup_ms", configuration.holdStartupMilliseconds)
+        json.member("affinity_header", configuration.affinityHeader)
         json.name("extra_headers")
         json.openObject()
         for (name, value) in configuration.extraHeaders.sorted(by: { $0.key < $1.key }) {

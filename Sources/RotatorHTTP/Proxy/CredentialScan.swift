@@ -6,7 +6,7 @@ internal import RotatorCore
 struct CredentialScan {
     enum Result {
         /// The first credential present is valid; the query pairs hold valid ones too.
-        case valid(client: String, queryPairs: [Range<Int>])
+        case valid(client: Client, queryPairs: [Range<Int>])
         /// No position holds a credential.
         case none(queryPairs: [Range<Int>])
         /// The first one is not valid, or a position stands twice.
@@ -42,7 +42,7 @@ struct CredentialScan {
                 return
             }
         }
-        var decided: String??
+        var decided: Client??
         func consider(_ index: Int?, _ value: (ByteView) -> ByteView?) {
             guard let index, let credential = value(request.value(request.fields[index])) else { return }
             let client = worker.client(for: credential)

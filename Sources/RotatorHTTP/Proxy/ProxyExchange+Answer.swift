@@ -72,6 +72,8 @@ extension ProxyExchange {
             attemptFailed(.notConnected, reason: "outbound_proxy_refused")
             return
         }
+        log.answered(status: head.status)
+        noteAccount(head)
         let answer = Answer(head: head, keyID: keyID)
         answer.connection = upstream
         let isBodiless = request.methodView.equals("HEAD") || head.status == 204 || head.status == 304
@@ -90,13 +92,40 @@ extension ProxyExchange {
             releaseUpstream(of: answer, isReusable: !hasSurplus)
         }
         if head.status < 400 || head.status == 501 || head.status == 505 {
-            commit(answer, isFinal: false)
+            if !beginOpening(answer) { commit(answer, isFinal: false) }
             return
         }
         phase = .judging
         answer.body = worker.reactor.buffers.take()
         setDeadline(worker.reactor.now + .seconds(2))
         if answer.isWhole { judge() }
+    }
+
+    /// Holds back the beginning of a stream where the service says so and the dialect can tell a beginning from content.
+    func beginOpening(_ answer: Answer) -> Bool {
+        guard let runtime, isLLM, !answer.isWhole, answer.head.status < 300 else { return false }
+        let patience = runtime.upstream.record.configuration.holdStartupMilliseconds
+        guard patience > 0 else { return false }
+        let form = answer.head.form
+        withSpans { path, _ in opening = runtime.upstream.adapter.openingJudge(path: path, form: form) }
+        guard opening != nil else { return false }
+        phase = .opening
+        answer.body = worker.reactor.buffers.take()
+        setDeadline(worker.reactor.now + .milliseconds(patience))
+        return true
+    }
+
+    /// Tells the pool what the answer says of the key's quota and organisation.
+    func noteAccount(_ head: MessageHead) {
+        var lines: [HeaderField] = []
+        for line in head.fields where line.known == .other {
+            let name = head.name(line)
+            if name.concernsAccount { lines.append(HeaderField(name.string, head.value(line).string)) }
+        }
+        guard !lines.isEmpty, let adapter = runtime?.upstream.adapter else { return }
+        let now = worker.reactor.now
+        let fields = HeaderFields(lines)
+        lease?.noteAccount(model: facts.model, quota: adapter.quota(in: fields, at: now), group: adapter.quotaGroup(in: fields), at: now)
     }
 
     func consumeBody(_ bytes: ByteView) {
@@ -112,6 +141,8 @@ extension ProxyExchange {
                         relay(run)
                     } else {
                         answer.body?.append(run)
+                        judgeOpening(run)
+                        guard current === answer else { return }
                     }
                     // Known at once where the length tells; the next octets belong to nobody.
                     if answer.decoder.isFinished {
@@ -143,6 +174,8 @@ extension ProxyExchange {
         releaseUpstream(of: answer, isReusable: surplus.isEmpty)
         if phase == .judging {
             judge()
+        } else if phase == .opening {
+            openingEnded()
         } else if phase == .relaying {
             finishRelay()
         }
@@ -173,18 +206,26 @@ extension ProxyExchange {
         switch phase {
         case .awaitingHead:
             attemptFailed(.cut, reason: isReusedConnection ? "connection_closed" : "cut_before_head")
-        case .judging, .relaying:
+        case .judging, .opening, .relaying:
             guard let answer = current else { return }
             if cleanly, answer.decoder.endsWithConnection {
                 answer.isWhole = true
                 releaseUpstream(of: answer, isReusable: false)
-                if phase == .judging { judge() } else { finishRelay() }
+                if phase == .judging { judge() } else if phase == .opening { openingEnded() } else { finishRelay() }
                 return
             }
             releaseUpstream(of: answer, isReusable: false)
-            if phase == .judging { judge() } else { breakRelay() }
-        case .receiving, .waitingForKey, .pausing, .connecting, .over: break
+            if phase == .judging { judge() } else if phase == .opening { openingCut(answer) } else { breakRelay() }
+        case .receiving, .awaitingAdmission, .waitingForKey, .pausing, .connecting, .over: break
         }
+    }
+
+    /// The stream broke off before it showed any content: as if no head had come.
+    func openingCut(_ answer: Answer) {
+        opening = nil
+        current = nil
+        discard(answer)
+        attemptFailed(.cut, reason: "cut_before_content")
     }
 
     func attemptFailed(_ how: NoAnswer, reason: String) {

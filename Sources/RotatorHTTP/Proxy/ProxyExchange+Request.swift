@@ -125,6 +125,8 @@ extension ProxyExchange {
         let name = request.name(line)
         if runtime.placesKeyInHeader, namesAlike(name, runtime.keyName.view) { return false }
         for extra in runtime.extraNames where namesAlike(name, extra.view) { return false }
+        // What we asked for can only be taken out of a stream that can be read.
+        if editor != nil, name.equals(lowercase: "accept-encoding") { return false }
         if request.namesFieldsInConnection, request.isNamedByConnection(name) { return false }
         return true
     }

@@ -15,6 +15,8 @@ extension ProxyExchange {
         firstByteAt = worker.reactor.now
         // A stream may run for long: what its beginning says of the key must not wait for its end.
         lease?.noteAnswer(model: facts.model, at: worker.reactor.now)
+        log.judged(at: worker.reactor.now)
+        beginMetering(answer.head)
         if isStreamType(answer.head) { isStream = true }
         if isStream {
             worker.openStreams += 1
@@ -46,6 +48,17 @@ extension ProxyExchange {
             source.unpark(for: self)
             worker.reactor.deferResume(of: source)
         }
+    }
+
+    /// Counts what the answer says of its tokens, and keeps the editor only where there is a stream that it can read.
+    func beginMetering(_ head: MessageHead) {
+        guard isLLM, let runtime, 200..<300 ~= head.status, !request.methodView.equals("HEAD") else {
+            editor = nil
+            return
+        }
+        let form = head.form
+        if form.media != .eventStream || form.coding != .identity { editor = nil }
+        withSpans { path, _ in meter = runtime.upstream.adapter.meter(path: path, form: form) }
     }
 
     func isStreamType(_ head: MessageHead) -> Bool {
@@ -89,7 +102,7 @@ extension ProxyExchange {
                 out.append(decimal: length)
                 out.append("\r\n")
             }
-        } else if let length = head.contentLength, !head.isChunked {
+        } else if let length = head.contentLength, !head.isChunked, editor == nil {
             delimiting = .length
             out.append("Content-Length: ")
             out.append(decimal: length)
@@ -149,6 +162,8 @@ extension ProxyExchange {
     func relay(_ bytes: ByteView) {
         guard let connection, !bytes.isEmpty else { return }
         setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
+        if let meter { unsafe meter.watch(RawSpan(_unsafeBytes: bytes.raw)) }
+        if editor != nil { return relayEdited(bytes) }
         switch delimiting {
         case .none: break
         case .length, .close: connection.write(bytes)
@@ -166,8 +181,23 @@ extension ProxyExchange {
         connection?.write(framed, isWhole: true)
     }
 
+    /// Sends what the client is to have of the next octets of a stream that is edited.
+    func relayEdited(_ bytes: ByteView) {
+        guard let editor else { return }
+        let edited = worker.reactor.buffers.take()
+        unsafe editor.edit(RawSpan(_unsafeBytes: bytes.raw)) { edited.append($0) }
+        frame(edited.view)
+        worker.reactor.buffers.give(edited)
+    }
+
     /// Sends what was held back to be judged: it lies in a buffer of its own.
     func relayHeld(_ bytes: ByteView) {
+        if let meter { unsafe meter.watch(RawSpan(_unsafeBytes: bytes.raw)) }
+        if editor != nil { relayEdited(bytes) } else { frame(bytes) }
+    }
+
+    /// Appends a run of the body to what waits for the client.
+    func frame(_ bytes: ByteView) {
         guard let connection, !bytes.isEmpty else { return }
         if delimiting == .chunked {
             let out = connection.output
@@ -182,6 +212,12 @@ extension ProxyExchange {
 
     func finishRelay() {
         guard let connection else { return }
+        if let editor {
+            let rest = worker.reactor.buffers.take()
+            editor.finish { rest.append($0) }
+            frame(rest.view)
+            worker.reactor.buffers.give(rest)
+        }
         if delimiting == .chunked { flushBatch(isLast: true) }
         settle(.success)
         // The exchange's own use of the head ends before the connection gives it back.
@@ -192,6 +228,7 @@ extension ProxyExchange {
     /// The upstream broke off: so does the client's connection.
     func breakRelay() {
         flushBatch()
+        ending = .upstreamBrokeOff
         settle(.success)
         cancelUpstream()
         worker.logger.info("the upstream broke off in the body", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)"])
@@ -201,10 +238,11 @@ extension ProxyExchange {
     }
 
     /// One of our own errors ends the exchange.
-    func answer(with error: ProxyError, isFinal: Bool = false) {
+    func answer(with error: ProxyError, isFinal: Bool = false, refusal: ClientRefusal? = nil) {
         guard let connection, phase != .over else { return }
         discardLast()
         status = error.code.status
+        errorCode = error.code
         // A wrong proxy key must look the same whether the slug exists or not.
         let adapter = error.code == .invalidProxyKey ? nil : runtime?.upstream.adapter
         let dialect = adapter ?? worker.adapter(forUnknownService: request, path: rest, isLLM: isLLM)
@@ -226,6 +264,14 @@ extension ProxyExchange {
             out.append("\r\n")
         }
         if error.code == .invalidProxyKey { out.append("WWW-Authenticate: Bearer\r\n") }
+        if let refusal {
+            for field in dialect.fields(for: refusal, at: worker.reactor.now) {
+                out.append(text: field.name)
+                out.append(": ")
+                out.append(text: field.value)
+                out.append("\r\n")
+            }
+        }
         if firstByteAt == nil { firstByteAt = worker.reactor.now }
         appendOwnFields(to: out, keyID: lastKeyID, closes: connection.mustClose)
         out.append("\r\n")

@@ -27,6 +27,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     enum Phase {
         /// Reading as much of the request as is needed before the first attempt.
         case receiving
+        /// The client's use is counted, and whether it may go on is asked elsewhere.
+        case awaitingAdmission
         /// Every key rests, and the service lets requests wait.
         case waitingForKey
         /// Between two attempts.
@@ -36,6 +38,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case awaitingHead
         /// The head says that the key may be at fault: the beginning of the body is needed to tell.
         case judging
+        /// A stream has begun, and its beginning is held back until it shows content.
+        case opening
         /// The response is on its way to the client. No other attempt can be made.
         case relaying
         case over
@@ -58,7 +62,9 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     var isAuthenticated = false
     var needsBodyCredential = false
     var needsWholeBody = false
-    var clientName = ""
+    var client: Client?
+    var isAdmitted = false
+    var admissionTicket: UInt64?
     var removedQueryPairs: [Range<Int>] = []
 
     // Request body
@@ -70,6 +76,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     var isBodyWhole = false
     var facts = RequestFacts()
     var hasFacts = false
+    var conversation: UInt64?
 
     // Attempts
     var machine = ExchangeStateMachine(attemptLimit: 1, replay: .refused)
@@ -93,6 +100,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     var totalDeadline: Moment
     var isStream = false
     var isCountedStream = false
+    var opening: (any StreamOpeningJudge)?
+    var log = AttemptLog()
 
     // Response
     var delimiting = Delimiting.none
@@ -100,6 +109,11 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     var isPaused = false
     var firstByteAt: Moment?
     var status = 0
+    var meter: (any UsageMeter)?
+    /// Takes what we asked for out of the stream again.
+    var editor: (any StreamEditor)?
+    var ending = ExchangeRecord.Ending.complete
+    var errorCode: ProxyError.Code?
 
     static let judgedOctets = 65_536
 
@@ -120,10 +134,10 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     // MARK: Authentication and routing
 
     func examine() {
-        guard worker.knowsClientKeys else { return reject(ProxyExchange.notLoaded) }
+        guard worker.knowsClients else { return reject(ProxyExchange.notLoaded) }
         switch CredentialScan(request: request, query: query, worker: worker).result {
-        case .valid(let name, let pairs):
-            clientName = name
+        case .valid(let known, let pairs):
+            client = known
             removedQueryPairs = pairs
             isAuthenticated = true
         case .none(let pairs):
@@ -133,19 +147,22 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             if isLLM, hasJSONBody, hasBody {
                 needsBodyCredential = true
                 needsWholeBody = true
-                if let length = request.contentLength, length > worker.settings.bodyBytesMax { reject(ProxyExchange.unauthorised) }
+                if let length = request.contentLength, length > worker.settings.bodyBytesMax { reject(stranger) }
                 return
             }
-            reject(ProxyExchange.unauthorised)
+            reject(stranger)
             return
         case .refused:
-            reject(ProxyExchange.unauthorised)
+            reject(stranger)
             return
         }
         route()
     }
 
     static let unauthorised = ProxyError(.invalidProxyKey, "The proxy key is missing or not valid. Present one of this proxy's keys where your SDK takes its API key.")
+
+    /// Before the store has been read nobody can be told from a client whose key is kept there.
+    var stranger: ProxyError { worker.isCatalogueLoaded ? ProxyExchange.unauthorised : ProxyExchange.notLoaded }
 
     static let notLoaded = ProxyError(
         .storeUnavailable, "The catalogue has not been read yet: its store cannot be reached. Try again soon.", retryAfter: .seconds(1))
@@ -174,6 +191,9 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         self.runtime = runtime
         let configuration = runtime.upstream.record.configuration
+        if let client, !client.allows(service: configuration.slug) {
+            return reject(ProxyError(.notAllowed, "This proxy key may not use this service."))
+        }
         if let allowed = configuration.method, !request.methodView.equals(runtime.allowedMethod), !(allowed == "GET" && request.methodView.equals("HEAD")) {
             return reject(ProxyError(.methodNotAllowed, "This service takes \(allowed) only."))
         }
@@ -212,12 +232,12 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         guard earlyError == nil, phase != .over else { return }
         bodyReceived += bytes.count
         if bodyReceived > worker.settings.bodyBytesMax {
-            let error = needsBodyCredential ? ProxyExchange.unauthorised : ProxyExchange.tooLarge(worker.settings.bodyBytesMax)
+            let error = needsBodyCredential ? stranger : ProxyExchange.tooLarge(worker.settings.bodyBytesMax)
             if phase == .receiving { reject(error) } else { requestFailed(error) }
             return
         }
         if needsBodyCredential, !isAuthenticated {
-            guard worker.holdForStranger(bytes.count) else { return reject(ProxyExchange.unauthorised) }
+            guard worker.holdForStranger(bytes.count) else { return reject(stranger) }
             strangersOctets += bytes.count
         }
         let buffer = body ?? worker.reactor.buffers.take()
@@ -295,7 +315,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         // Bounds the attempts; the client's upload has bounds of its own.
         totalDeadline = worker.reactor.now.advanced(byNanoseconds: worker.spans.exchange)
         if needsBodyCredential {
-            guard authenticateFromBody() else { return answer(with: ProxyExchange.unauthorised) }
+            guard authenticateFromBody() else { return answer(with: stranger) }
             route()
             if let earlyError { return answer(with: earlyError) }
         }
@@ -303,7 +323,56 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         if isLLM, !hasFacts || isBodyWhole { readFacts() }
         if !facts.bodyCredentials.isEmpty { removeBodyCredentials() }
         isStream = facts.wantsStream
-        choose()
+        if let refusal = modelRefusal { return answer(with: refusal) }
+        prepareBody()
+        askForAdmission()
+    }
+
+    /// Why the client may not ask for what it asks for; nil where it may. What has no body asks no model for anything.
+    var modelRefusal: ProxyError? {
+        guard isLLM, let client, client.policy.models != nil, facts.model != nil || hasBody, !client.allows(model: facts.model) else { return nil }
+        return ProxyError(.notAllowed, facts.model == nil ? "This proxy key is for some models only, and the request names none." : "This proxy key may not use this model.")
+    }
+
+    /// Reads what the pool wants to know of the body, and asks for a stream's usage where the service says so.
+    func prepareBody() {
+        guard isLLM, let runtime else { return }
+        if runtime.upstream.pool.followsConversations { readConversation(runtime) }
+        guard runtime.upstream.record.configuration.streamUsage, isStream, isBodyWhole, let body else { return }
+        withSpans { path, octets in
+            guard let (edit, editor) = runtime.upstream.adapter.streamUsage(path: path, body: octets) else { return }
+            body.replace(edit.range, with: edit.octets)
+            self.editor = editor
+        }
+    }
+
+    func readConversation(_ runtime: UpstreamRuntime) {
+        for line in request.fields where request.name(line).equalsIgnoringCase(runtime.affinityField.view) {
+            conversation = request.value(line).stableHash
+            return
+        }
+        withSpans { path, octets in conversation = runtime.upstream.adapter.conversation(path: path, body: octets) }
+    }
+
+    /// Goes on at once where the client's use is not counted.
+    func askForAdmission() {
+        guard let meter = client?.meter else { return choose() }
+        phase = .awaitingAdmission
+        switch worker.admit(self, to: meter) {
+        case .admitted: admissionDecided(nil)
+        case .refused(let refusal): admissionDecided(refusal)
+        case .asked: break
+        }
+    }
+
+    /// Whether the client may go on is known.
+    func admissionDecided(_ refusal: ClientRefusal?) {
+        admissionTicket = nil
+        isAdmitted = refusal == nil
+        guard phase == .awaitingAdmission else { return }
+        guard let refusal else { return choose() }
+        let wait = max(Duration.milliseconds(1), refusal.until - worker.reactor.now)
+        answer(with: ProxyError(.clientRateLimited, refusal.message, retryAfter: wait), refusal: refusal)
     }
 
     func authenticateFromBody() -> Bool {
@@ -313,8 +382,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         }
         guard facts.bodyCredentials.count == 1, let credential = facts.bodyCredentials.first else { return false }
         var value = credential.value
-        guard let client = value.withUTF8({ unsafe worker.client(for: ByteView(UnsafeRawBufferPointer($0))) }) else { return false }
-        clientName = client
+        guard let known = value.withUTF8({ unsafe worker.client(for: ByteView(UnsafeRawBufferPointer($0))) }) else { return false }
+        client = known
         isAuthenticated = true
         return true
     }
@@ -334,9 +403,10 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     func choose() {
         guard let runtime, phase != .over, connection != nil else { return }
         let now = worker.reactor.now
-        switch runtime.upstream.pool.lease(model: facts.model, excluding: tried, at: now) {
+        switch runtime.upstream.pool.lease(model: facts.model, conversation: conversation, excluding: tried, at: now) {
         case .granted(let granted):
             tried.insert(granted.key.id)
+            log.began(granted.key.id, at: now)
             lastKeyID = granted.key.id
             lease = consume granted
             _ = machine.attemptBegan()
@@ -409,8 +479,13 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             commit(answer, isFinal: false)
             return
         }
+        refused(answer, outcome, status: answer.head.status)
+    }
+
+    /// The answer speaks against its key: it is put aside, and what comes next is decided.
+    func refused(_ answer: Answer, _ outcome: AttemptOutcome, status: Int) {
         settle(outcome)
-        noteStanding(of: answer.keyID, after: outcome, status: answer.head.status)
+        noteStanding(of: answer.keyID, after: outcome, status: status)
         discardLast()
         last = answer
         current = nil
@@ -420,7 +495,30 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             self.upstream = nil
             returnRequestBuffer()
         }
-        perform(machine.answered(outcome, status: answer.head.status, isReplayable: isReplayable, jitter: worker.jitter()))
+        perform(machine.answered(outcome, status: status, isReplayable: isReplayable, jitter: worker.jitter()))
+    }
+
+    /// Looks at the next octets of a stream whose beginning is held back.
+    func judgeOpening(_ octets: ByteView) {
+        guard phase == .opening, let opening, let answer = current, let runtime else { return }
+        switch unsafe opening.watch(RawSpan(_unsafeBytes: octets.raw)) {
+        case .starting:
+            if let held = answer.body, held.count >= ProxyExchange.judgedOctets { openingEnded() }
+        case .content: openingEnded()
+        case .failed(let told):
+            let outcome = runtime.upstream.rules.outcome(of: told, at: worker.reactor.now)
+            // What is the client's fault stays so with every key.
+            if outcome == .success { return openingEnded() }
+            self.opening = nil
+            refused(answer, outcome, status: told.status)
+        }
+    }
+
+    /// The stream is passed on from its beginning.
+    func openingEnded() {
+        guard phase == .opening, let answer = current else { return }
+        opening = nil
+        commit(answer, isFinal: false)
     }
 
     /// Tells the log what an attempt has done to its key.
@@ -485,7 +583,10 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     func settle(_ outcome: AttemptOutcome) {
         guard let lease = self.lease.take() else { return }
-        lease.settle(outcome, model: facts.model, at: worker.reactor.now)
+        let now = worker.reactor.now
+        log.ended(outcome, at: now)
+        if let tokens = meter?.usage?.total { lease.noteTokens(tokens, at: now) }
+        lease.settle(outcome, model: facts.model, at: now)
     }
 
     // MARK: Ends
@@ -504,6 +605,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     override func clientGone() {
         guard phase != .over else { return }
         let wasRelaying = phase == .relaying
+        ending = .clientLeft
         cancelUpstream()
         settle(wasRelaying ? .success : .abandoned)
         over(status: wasRelaying ? status : 499)
@@ -535,13 +637,20 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         body = nil
         returnRequestBuffer()
         if isCountedStream { worker.openStreams -= 1 }
+        if let admissionTicket { worker.forgetAdmission(admissionTicket) }
+        let usage = meter?.usage
+        meter = nil
+        editor = nil
+        opening = nil
         worker.releaseForStranger(strangersOctets)
         strangersOctets = 0
         worker.exchangeEnded()
         let now = worker.reactor.now
         runtime?.metrics.count(status: status, duration: now.nanoseconds - startedAt.nanoseconds, firstByte: firstByteAt.map { $0.nanoseconds - startedAt.nanoseconds })
+        if isAdmitted { client?.meter?.ended(tokens: usage?.total, at: now) }
+        record(status: status, usage: usage, at: now)
         worker.logger.debug("exchange", metadata: [
-            "service": "\(serviceSlug)", "request": "\(requestIDText)", "client": "\(clientName)", "status": "\(status)", "attempts": "\(machine.attempts)",
+            "service": "\(serviceSlug)", "request": "\(requestIDText)", "client": "\(client?.name ?? "")", "status": "\(status)", "attempts": "\(machine.attempts)",
             "milliseconds": "\((now - startedAt).wholeNanoseconds / 1_000_000)",
         ])
     }
@@ -559,7 +668,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
             switch phase {
             case .relaying: breakRelay()
             case .receiving, .over: break
-            case .waitingForKey, .pausing, .connecting, .awaitingHead, .judging:
+            case .awaitingAdmission, .waitingForKey, .pausing, .connecting, .awaitingHead, .judging, .opening:
                 cancelUpstream()
                 settle(.abandoned)
                 perform(machine.timedOutAltogether())
@@ -570,18 +679,27 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .waitingForKey, .pausing: choose()
         case .awaitingHead: attemptFailed(.timedOut, reason: "first_byte_timeout")
         case .judging: judge()
+        case .opening: openingEnded()
         case .relaying:
             if isPaused {
                 setDeadline(now.advanced(byNanoseconds: worker.spans.streamIdle))
             } else {
                 breakRelay()
             }
-        case .receiving, .connecting, .over: break
+        case .receiving, .awaitingAdmission, .connecting, .over: break
         }
     }
 }
 
 extension AttemptOutcome {
+    /// Why, in a stable word; empty where there is nothing to say.
+    var reason: String {
+        switch self {
+        case .success, .abandoned: ""
+        case .rateLimited(_, let reason, _), .exhausted(_, let reason, _), .keyRejected(let reason), .forbidden(let reason), .upstreamFailed(let reason): reason
+        }
+    }
+
     /// A stable word for logs.
     var word: String {
         switch self {

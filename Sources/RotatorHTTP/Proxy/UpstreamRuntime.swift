@@ -24,6 +24,8 @@ final class UpstreamRuntime {
     let keyFieldStart: ByteView
     /// `name=`, the name percent-encoded, and the encoded prefix.
     let keyQueryStart: ByteView
+    /// The field by which clients name their conversation.
+    let affinityField: ByteBuffer
     let extraNames: [ByteBuffer]
     let extraLines: ByteView
     let defaultFields: [DefaultField]
@@ -57,6 +59,7 @@ final class UpstreamRuntime {
                 if index == 0 { buffer.append(0x3D) }
             }
         }.view
+        affinityField = octets { $0.append(text: configuration.affinityHeader ?? ServiceConfiguration.affinityHeaderDefault) }
         let extras = configuration.extraHeaders.sorted { $0.key < $1.key }
         extraNames = extras.map { extra in octets { $0.append(text: extra.key) } }
         extraLines = octets { buffer in for extra in extras { buffer.append(text: "\(extra.key): \(extra.value)\r\n") } }.view

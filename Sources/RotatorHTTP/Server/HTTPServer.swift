@@ -67,12 +67,18 @@ public final class HTTPServer: Sendable {
     private let logger: Logger
     private let operations: OperationsSource
     private let localHandler: any LocalHandler
+    private let clients: ClientDirectory
     /// The port that is listened on.
     public let port: Int
 
     /// Binds the listeners and starts the reactors. Throws when the address cannot be had.
+    ///
+    /// - Parameters:
+    ///   - clients: who may use the proxy surface; nil: ``ProxySettings/clientKeys`` alone.
+    ///   - usageSink: takes what is remembered of each exchange; nil: nothing is.
     public init(
-        settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, operations: OperationsSource, localHandler: any LocalHandler, clock: SystemClock, logger: Logger
+        settings: ProxySettings, catalogue: Catalogue, clients: ClientDirectory? = nil, adapters: AdapterSource, operations: OperationsSource,
+        localHandler: any LocalHandler, usageSink: (any UsageSink)? = nil, clock: SystemClock, logger: Logger
     ) throws(ServerStartError) {
         CurlLibrary.initialise()
         // Buffers of some ten KiB come and go with each request: the heap must not be trimmed and grown again each time.
@@ -83,6 +89,8 @@ public final class HTTPServer: Sendable {
         self.operations = operations
         self.localHandler = localHandler
         state = ServerState()
+        let clients = clients ?? ClientDirectory(environment: settings.clientKeys)
+        self.clients = clients
         var workers: [Worker] = []
         var listeners: [Int32] = []
         var port = settings.port
@@ -93,7 +101,9 @@ public final class HTTPServer: Sendable {
                 listeners.append(listener)
                 if port == 0 { port = SocketAddress.port(of: listener) }
                 let reactor = try Reactor(number: number, clock: clock)
-                workers.append(Worker(reactor: reactor, settings: settings, catalogue: catalogue, adapters: adapters, shared: state, logger: logger))
+                workers.append(
+                    Worker(
+                        reactor: reactor, settings: settings, catalogue: catalogue, clients: clients, adapters: adapters, sink: usageSink, shared: state, logger: logger))
             }
         } catch {
             for listener in listeners { Syscall.close(listener) }
@@ -108,11 +118,6 @@ public final class HTTPServer: Sendable {
         for (worker, listener) in zip(workers, listeners) {
             Listener.start(worker: worker, fd: listener)
         }
-    }
-
-    /// Who may use the proxy surface from now on. Until this is called where ``ProxySettings/clientKeys`` is nil, requests get 503 `store_unavailable`.
-    public func setClientKeys(_ keys: [ClientKey]) async {
-        for worker in workers { await worker.reactor.call { worker.setClientKeys(keys) } }
     }
 
     /// The catalogue has been read: proxied requests are served from now on.

@@ -30,7 +30,7 @@ public struct ProxySettings: Sendable {
     public var upstreamCAFile: String?
     /// The bearer token that `/metrics` wants; nil = none.
     public var metricsToken: String?
-    /// Who may use the proxy surface; nil: not known yet, see ``HTTPServer/setClientKeys(_:)``.
+    /// Who may use the proxy surface where the server is given no `ClientDirectory`; nil: not known yet, so that requests get 503 `store_unavailable`.
     public var clientKeys: [ClientKey]? = []
     /// How long a client may take for a request head.
     public var headTimeout: Duration = .seconds(30)

@@ -70,15 +70,21 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     private var metrics: [String: ServiceMetrics] = [:]
     private var spareHeads: [MessageHead] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
-    private var verified: [Int: (secret: Secret, name: String)] = [:]
-    private var clientKeys: [ClientKey]?
+    private var verified: [Int: (secret: Secret, client: Client)] = [:]
+    private let clients: ClientDirectory
+    private var clientSnapshot: ClientSnapshot
+    private let recording: ExchangeRecording?
+    private var admissions: [UInt64: ProxyExchange] = [:]
     private var awaiting: [UInt64: LocalExchange] = [:]
     private var lastTicket: UInt64 = 0
     private var requestNumber: UInt64
     private var random = SystemRandomNumberGenerator()
     private var running = 0
 
-    init(reactor: Reactor, settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, shared: ServerState, logger: Logger) {
+    init(
+        reactor: Reactor, settings: ProxySettings, catalogue: Catalogue, clients: ClientDirectory, adapters: AdapterSource, sink: (any UsageSink)?, shared: ServerState,
+        logger: Logger
+    ) {
         self.reactor = reactor
         self.settings = settings
         spans = Spans(settings)
@@ -89,7 +95,9 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         connector = Connector(reactor: reactor, settings: settings)
         snapshot = catalogue.snapshot
         requestNumber = UInt64.random(in: .min ... .max)
-        clientKeys = settings.clientKeys
+        self.clients = clients
+        clientSnapshot = clients.snapshot
+        recording = sink.map { ExchangeRecording(reactor: reactor, sink: $0) }
         openAIAdapter = adapters.adapter(.openAICompatible)
         genericAdapter = adapters.adapter(.generic)
         queryKeyName = ByteBuffer(capacity: 8)
@@ -234,42 +242,67 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
 
     private func proxy(for target: UpstreamTarget) -> String? { settings.outboundProxies.proxy(isTLS: target.isTLS, host: target.host) }
 
-    // MARK: Client keys
+    // MARK: Clients
 
     /// Whether anybody's key can be told from a stranger's yet.
-    var knowsClientKeys: Bool { clientKeys != nil }
+    var knowsClients: Bool { clients.isKnown }
 
-    /// These keys are good from now on, and no others.
-    func setClientKeys(_ keys: [ClientKey]) {
-        clientKeys = keys
-        verified.removeAll()
-    }
-
-    /// The name of the client whose key this is; nil when it is nobody's.
+    /// The client whose key this is; nil when it is nobody's, or no longer good.
     ///
-    /// Seen keys are found by a hash that is seeded for each process, and then compared in constant time; others are compared by their
-    /// SHA-256 with every known one, in constant time.
-    func client(for credential: ByteView) -> String? {
+    /// Seen keys are found by a hash that is seeded for each process, and then compared in constant time; others are looked up by their SHA-256,
+    /// which nobody can steer towards another's.
+    func client(for credential: ByteView) -> Client? {
         guard credential.count >= 1, credential.count <= 8192 else { return nil }
+        if clients.version != clientSnapshot.version {
+            clientSnapshot = clients.snapshot
+            verified.removeAll()
+        }
         var hasher = Hasher()
         unsafe hasher.combine(bytes: credential.raw)
         let hash = hasher.finalize()
         if let known = verified[hash] {
-            return unsafe known.secret.isEqual(inConstantTime: RawSpan(_unsafeBytes: credential.raw)) ? known.name : nil
+            guard unsafe known.secret.isEqual(inConstantTime: RawSpan(_unsafeBytes: credential.raw)) else { return nil }
+            return known.client.isGood(at: reactor.now) ? known.client : nil
         }
-        let digest = Array(SHA256.hash(data: credential.array))
-        var found: String?
-        for client in clientKeys ?? [] {
-            var difference: UInt8 = client.digest.count == digest.count ? 0 : 1
-            for index in 0..<min(digest.count, client.digest.count) { difference |= digest[index] ^ client.digest[index] }
-            if difference == 0, found == nil { found = client.name }
-        }
-        if let found {
-            if verified.count >= 1024 { verified.removeAll() }
-            verified[hash] = (Secret(credential.array), found)
-        }
-        return found
+        guard let client = clientSnapshot.clients[Array(SHA256.hash(data: credential.array))] else { return nil }
+        if verified.count >= 1024 { verified.removeAll() }
+        verified[hash] = (Secret(credential.array), client)
+        return client.isGood(at: reactor.now) ? client : nil
     }
+
+    /// Asks for the admission of a request of a client whose use is counted. ``ProxyExchange/admissionDecided(_:)`` is called where it is not known at once.
+    func admit(_ exchange: ProxyExchange, to meter: ClientMeter) -> ClientMeter.Admission {
+        lastTicket += 1
+        let ticket = lastTicket
+        admissions[ticket] = exchange
+        let reactor = self.reactor
+        let admission = meter.admit(at: reactor.now) { refusal in
+            reactor.submit { [weak self] reactor in
+                if let exchange = self?.admissions.removeValue(forKey: ticket) {
+                    exchange.admissionDecided(refusal)
+                } else if refusal == nil {
+                    // The client has gone meanwhile.
+                    meter.ended(tokens: nil, at: reactor.now)
+                }
+            }
+        }
+        switch admission {
+        case .asked: exchange.admissionTicket = ticket
+        case .admitted, .refused: admissions.removeValue(forKey: ticket)
+        }
+        return admission
+    }
+
+    /// The exchange no longer waits for its admission.
+    func forgetAdmission(_ ticket: UInt64) { admissions.removeValue(forKey: ticket) }
+
+    // MARK: Records
+
+    /// Whether records of exchanges are wanted.
+    var recordsExchanges: Bool { recording != nil }
+
+    /// Hands on what is remembered of an exchange that has ended.
+    func record(_ record: ExchangeRecord) { recording?.add(record) }
 
     // MARK: Errors before the service is known
 
@@ -321,6 +354,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
 
     /// Cuts what still runs.
     func cutOff() {
+        defer { recording?.flush() }
         for connection in Array(connections.values) { connection.cutOff() }
         for origin in origins.values { origin.closeAll() }
     }

@@ -145,6 +145,24 @@ internal import Glibc
         end -= range.count
     }
 
+    /// Puts `octets` in the place of `range`, counted from the first held octet.
+    func replace(_ range: Range<Int>, with octets: [UInt8]) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        let tail = count - range.upperBound
+        if octets.count > range.count { reserve(octets.count - range.count) }
+        let place = start + range.lowerBound
+        unsafe memmove(base + place + octets.count, base + start + range.upperBound, tail)
+        unsafe octets.withUnsafeBytes { source in
+            if let address = source.baseAddress { unsafe memcpy(base + place, address, source.count) }
+        }
+        end += octets.count - range.count
+    }
+
+    /// Appends the octets of a span.
+    func append(_ span: RawSpan) {
+        unsafe span.withUnsafeBytes { unsafe append(ByteView($0)) }
+    }
+
     /// Overwrites what was held, for buffers that carried a credential.
     func erase() {
         unsafe explicit_bzero(base, max(reach, end))

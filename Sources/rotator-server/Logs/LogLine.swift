@@ -30,7 +30,7 @@ struct LogLine {
     }
 
     private var plainText: String {
-        var line = "\(Timestamp.text(time)) \(level.rawValue) "
+        var line = "\(time.timestamp) \(level.rawValue) "
         line += Self.escaped(clean(label)) + ": " + Self.escaped(clean(message))
         for (name, value) in metadata {
             let text = clean(Self.flat(value))
@@ -41,7 +41,7 @@ struct LogLine {
     }
 
     private var json: String {
-        var line = "{\"time\":\"\(Timestamp.text(time))\",\"level\":\"\(level.rawValue)\",\"logger\":\(Self.quoted(clean(label))),\"message\":\(Self.quoted(clean(message)))"
+        var line = "{\"time\":\"\(time.timestamp)\",\"level\":\"\(level.rawValue)\",\"logger\":\(Self.quoted(clean(label))),\"message\":\(Self.quoted(clean(message)))"
         for (name, value) in metadata {
             let isTaken = ["time", "level", "logger", "message"].contains(name)
             line += "," + Self.quoted(clean(name) + (isTaken ? "_" : "")) + ":" + jsonText(value)

@@ -16,6 +16,10 @@ extension OpenAPIDocument {
               "name": "id", "in": "path", "required": true, "description": "The key's id",
               "schema": { "$ref": "#/components/schemas/ID" }
             },
+            "ClientID": {
+              "name": "id", "in": "path", "required": true, "description": "The client key's id",
+              "schema": { "$ref": "#/components/schemas/ID" }
+            },
             "After": {
               "name": "after", "in": "query", "description": "What “next” said on the page before",
               "schema": { "type": "integer", "format": "int64", "minimum": 0, "maximum": 9223372036854775807, "default": 0 }
@@ -38,6 +42,10 @@ extension OpenAPIDocument {
             "Key": {
               "description": "The key, without its value",
               "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Key" } } }
+            },
+            "Client": {
+              "description": "The client, without its key",
+              "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Client" } } }
             },
             "BadRequest": {
               "description": "The body or a parameter is not accepted; the detail names it, or the request is malformed",
@@ -136,7 +144,7 @@ extension OpenAPIDocument {
               "required": [
                 "id", "name", "slug", "config_type", "api_format", "output_format", "target_base_url", "target_url", "method",
                 "api_key_location", "api_key_name", "api_key_prefix", "rotation_strategy", "max_attempts", "max_wait_ms", "replay",
-                "stream_usage", "hold_startup_ms", "extra_headers", "is_active"
+                "stream_usage", "hold_startup_ms", "affinity_header", "extra_headers", "is_active"
               ],
               "properties": { "id": { "$ref": "#/components/schemas/ID" }, \#(serviceProperties) },
               "allOf": [{ "properties": { "config_type": { "enum": ["LLM", "GENERIC"] } } }]
@@ -246,6 +254,7 @@ extension OpenAPIDocument {
             "DeletedCount": {
               "type": "object", "required": ["deleted_count"], "properties": { "deleted_count": { "type": "integer", "minimum": 0 } }
             },
+        \#(clientSchemas),
             "AuditPage": {
               "type": "object", "required": ["items", "next"],
               "properties": {
@@ -295,8 +304,15 @@ extension OpenAPIDocument {
               "max_attempts": { "type": ["integer", "null"], "minimum": 1, "maximum": 2147483647, "default": null, "description": "Keys tried for one request; null is the server's default" },
               "max_wait_ms": { "type": "integer", "minimum": 0, "maximum": 2147483647, "default": 0 },
               "replay": { "type": ["string", "null"], "enum": ["refused", "failed", "unknown", null], "default": null, "description": "What may be sent again; null is the default of type and method" },
-              "stream_usage": { "type": "boolean", "default": false },
-              "hold_startup_ms": { "type": "integer", "minimum": 0, "maximum": 2147483647, "default": 0 },
+              "stream_usage": { "type": "boolean", "default": false, "description": "Ask for the usage of OpenAI-format streams whose client did not ask, and take the answer out again" },
+              "hold_startup_ms": {
+                "type": "integer", "minimum": 0, "maximum": 2147483647, "default": 0,
+                "description": "How long a stream's beginning may be held back until it shows content, so that one that fails before it can go on with another key"
+              },
+              "affinity_header": {
+                "type": ["string", "null"], "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$", "default": null,
+                "description": "The field by which clients name their conversation, for the strategy affinity; null is x-conversation-id"
+              },
               "extra_headers": { "type": "object", "maxProperties": 64, "additionalProperties": { "type": "string", "maxLength": 8192 }, "default": {} },
               "is_active": { "type": "boolean", "default": true }
         """#

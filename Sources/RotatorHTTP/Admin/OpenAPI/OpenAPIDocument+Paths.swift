@@ -315,6 +315,7 @@ extension OpenAPIDocument {
               }
             }
           },
+        \#(clientPaths),
           "/admin/audit": {
             "get": {
               "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",

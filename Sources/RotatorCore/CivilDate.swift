@@ -4,15 +4,15 @@
 ///
 /// The arithmetic counts days in eras of 400 years that begin on 1 March, so that the leap day comes last
 /// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-struct CivilDate: Hashable {
-    var year: Int
+package struct CivilDate: Hashable, Sendable {
+    package var year: Int
     /// 1…12.
-    var month: Int
+    package var month: Int
     /// 1…31.
-    var day: Int
+    package var day: Int
 
     /// The day with these numbers; nil where the calendar has none. Years 0…9999.
-    init?(year: Int, month: Int, day: Int) {
+    package init?(year: Int, month: Int, day: Int) {
         guard 0...9999 ~= year, 1...12 ~= month, day >= 1, day <= CivilDate.days(inMonth: month, of: year) else { return nil }
         self.year = year
         self.month = month
@@ -20,7 +20,7 @@ struct CivilDate: Hashable {
     }
 
     /// The day that lies `days` after 1970-01-01.
-    init(daysSinceEpoch days: Int) {
+    package init(daysSinceEpoch days: Int) {
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097
@@ -33,7 +33,7 @@ struct CivilDate: Hashable {
     }
 
     /// Days since 1970-01-01, negative before it.
-    var daysSinceEpoch: Int {
+    package var daysSinceEpoch: Int {
         let shiftedYear = month <= 2 ? year - 1 : year
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
         let yearOfEra = shiftedYear - era * 400
@@ -42,13 +42,13 @@ struct CivilDate: Hashable {
     }
 
     /// 0 = Sunday … 6 = Saturday.
-    var weekday: Int { ((daysSinceEpoch + 4) % 7 + 7) % 7 }
+    package var weekday: Int { ((daysSinceEpoch + 4) % 7 + 7) % 7 }
 
     /// The first day of the month after this one.
-    var startOfNextMonth: CivilDate { CivilDate(unchecked: month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) }
+    package var startOfNextMonth: CivilDate { CivilDate(unchecked: month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) }
 
     /// The `ordinal`-th Sunday of a month, 1 being the first.
-    static func sunday(_ ordinal: Int, of month: Int, in year: Int) -> CivilDate {
+    package static func sunday(_ ordinal: Int, of month: Int, in year: Int) -> CivilDate {
         let first = CivilDate(unchecked: year, month, 1)
         return CivilDate(daysSinceEpoch: first.daysSinceEpoch + (7 - first.weekday) % 7 + (ordinal - 1) * 7)
     }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+
+internal import RotatorCore
+
+extension MessageHead {
+    /// The form of the body, as `Content-Type` and `Content-Encoding` tell it.
+    var form: AnswerForm {
+        var form = AnswerForm(media: .other)
+        if let type = first(.contentType) {
+            let essence = trimmed(type[0..<(type.firstIndex(of: 0x3B) ?? type.count)])
+            if essence.equals(lowercase: "text/event-stream") {
+                form.media = .eventStream
+            } else if ProxyExchange.isJSON(type) {
+                form.media = .json
+            }
+        }
+        if let coding = first(.contentEncoding) {
+            let coding = trimmed(coding)
+            if coding.isEmpty || coding.equals(lowercase: "identity") {
+                form.coding = .identity
+            } else if coding.equals(lowercase: "gzip") || coding.equals(lowercase: "x-gzip") {
+                form.coding = .gzip
+            } else if coding.equals(lowercase: "deflate") {
+                form.coding = .deflate
+            } else {
+                form.coding = .unknown
+            }
+        }
+        return form
+    }
+}
+
+extension ByteView {
+    /// Whether a response field of this name may speak of limits, quotas or organisations. Lets some more pass: adapters look closer.
+    var concernsAccount: Bool {
+        guard count >= 9 else { return false }
+        switch self[0].lowercasedASCII {
+        case UInt8(ascii: "x"): return hasLowercasePrefix("x-ratelimit") || hasLowercasePrefix("x-rate-limit") || hasLowercasePrefix("x-organization")
+        case UInt8(ascii: "a"): return hasLowercasePrefix("anthropic-ratelimit") || hasLowercasePrefix("anthropic-organization")
+        case UInt8(ascii: "r"): return hasLowercasePrefix("ratelimit")
+        case UInt8(ascii: "o"): return hasLowercasePrefix("openai-organization") || hasLowercasePrefix("openai-project")
+        default: return false
+        }
+    }
+
+    /// Whether the octets begin with `text`'s without regard to ASCII case. `text` is in lower case.
+    private func hasLowercasePrefix(_ text: StaticString) -> Bool { count >= text.utf8CodeUnitCount && self[0..<text.utf8CodeUnitCount].equals(lowercase: text) }
+
+    /// The first octets, at most `number`.
+    func prefix(_ number: Int) -> ByteView { self[0..<min(number, count)] }
+
+    /// A hash that is the same in every process (FNV-1a, 64 bits).
+    var stableHash: UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for index in 0..<count { hash = (hash ^ UInt64(self[index])) &* 0x100_0000_01B3 }
+        return hash
+    }
+}
