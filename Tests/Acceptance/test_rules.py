@@ -103,6 +103,24 @@ def test_the_defaults_of_a_format_can_be_read_and_sent_back(server, fake, admin,
     assert admin.get(rules_path(service))["is_default"] is True
 
 
+def described(server, name: str, value) -> bool:
+    """Whether the OpenAPI document's schema of that name admits the value."""
+    from jsonschema import Draft202012Validator
+
+    components = server.http.get(server.url + "/openapi.json").json()["components"]
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": components}).is_valid(value)
+
+
+@pytest.mark.parametrize("api_format", FORMATS)
+def test_openapi_admits_what_is_shown(server, admin, api_format):
+    defaults = admin.get(f"/admin/rules/{api_format}")
+    assert described(server, "FormatRules", defaults)
+    for rule in defaults["rules"]:
+        assert described(server, "Rule", rule), rule
+    for status in (200, 400, 401, 402, 403, 404, 429, 500, 503):
+        assert described(server, "RuleExplanation", explain(admin, api_format=api_format, status=status, headers={"Retry-After": "1"}, model="m"))
+
+
 def test_what_is_not_there_is_404(admin):
     assert admin.call("GET", "/admin/rules/openai", expect=404).json()["code"] == "route_not_found"
     for method in ("GET", "PUT", "DELETE"):
@@ -110,21 +128,28 @@ def test_what_is_not_there_is_404(admin):
     assert explain(admin, expect=404, status=429, service_id=999999)["code"] == "service_not_found"
 
 
-@pytest.mark.parametrize(
-    ("rule", "pointer"),
-    [
-        ({}, "/rules/1/statuses"),
-        (TEAPOT | {"statuses": [418, "499-400"]}, "/rules/1/statuses/1"),
-        (TEAPOT | {"statuses": [418.5]}, "/rules/1/statuses/0"),
-        (TEAPOT | {"verdict": "tea"}, "/rules/1/verdict"),
-        (TEAPOT | {"scope": "everyone"}, "/rules/1/scope"),
-        (TEAPOT | {"until": ["retry_after", {"json": "error/back"}]}, "/rules/1/until/1/json"),
-        (TEAPOT | {"reason": "Tea pot"}, "/rules/1/reason"),
-        (TEAPOT | {"wehn": []}, "/rules/1/wehn"),
-        (TEAPOT | {"conditions": [{"says": ["x"]}, {"json": ["/a~2"], "exists": True}]}, "/rules/1/conditions/1/json/0"),
-        (TEAPOT | {"conditions": [{"header": "x", "is": "y"}]}, "/rules/1/conditions/0/is"),
-    ],
-)
+# Faults that a schema can tell, and their places.
+FAULTS = [
+    ({}, "/rules/1/statuses"),
+    (TEAPOT | {"statuses": [418, "600-699"]}, "/rules/1/statuses/1"),
+    (TEAPOT | {"statuses": [418.5]}, "/rules/1/statuses/0"),
+    (TEAPOT | {"verdict": "tea"}, "/rules/1/verdict"),
+    (TEAPOT | {"scope": "everyone"}, "/rules/1/scope"),
+    (TEAPOT | {"until": ["retry_after", {"json": "error/back"}]}, "/rules/1/until/1/json"),
+    (TEAPOT | {"reason": "Tea pot"}, "/rules/1/reason"),
+    (TEAPOT | {"wehn": []}, "/rules/1/wehn"),
+    (TEAPOT | {"conditions": [{"says": ["x"]}, {"json": ["/a~2"], "exists": True}]}, "/rules/1/conditions/1/json/0"),
+    (TEAPOT | {"conditions": [{"header": "x", "is": "y"}]}, "/rules/1/conditions/0/is"),
+]
+
+
+def test_openapi_admits_no_fault(server):
+    assert described(server, "Rule", TEAPOT)
+    for rule, _ in FAULTS:
+        assert not described(server, "Rule", rule), rule
+
+
+@pytest.mark.parametrize(("rule", "pointer"), [*FAULTS, (TEAPOT | {"statuses": ["499-400"]}, "/rules/1/statuses/0")])
 def test_a_fault_is_named_by_its_pointer_and_changes_nothing(server, fake, admin, rule, pointer):
     service = server.service(fake, keys=0)
     before = admin.get(rules_path(service))

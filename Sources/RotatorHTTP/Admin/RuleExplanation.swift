@@ -48,7 +48,8 @@ struct RuleExplanation {
         case .success: return "The key has done its work: a row of failures ends."
         case .abandoned: return "Nothing is learned of the key."
         case .upstreamFailed:
-            return "Nothing for the first time; \(CircuitBreaker.failureLimit) in a row open the key's circuit for \(doubling(.circuit)), then one trial decides."
+            let limit = CircuitBreaker.failureLimit
+            return "Nothing for the first time; \(limit) in a row open the key's circuit for \(doubling(.circuit)), then one trial decides."
         case .rateLimited(let until, _, let scope):
             group = groupEffect(scope)
             series = until == nil ? "; the provider gives no time, so it is \(doubling(.rateLimit)) with each in a row" : ""
@@ -109,13 +110,14 @@ struct RuleExplanation {
         return "GET, HEAD, OPTIONS, PUT and DELETE: \(idempotent). Other methods: \(unsafe)."
 
         func effect(onMethod method: String) -> String {
+            let otherwise = "where no key or attempt is left, the client gets this answer"
+            let pauseMax = ExchangeStateMachine.pauseMax.wholeNanoseconds / 1_000_000
             var exchange = ExchangeStateMachine(attemptLimit: 2, replay: service.replayPolicy(forMethod: method))
             exchange.attemptBegan()
             switch exchange.answered(outcome, status: status, isReplayable: true, jitter: 0) {
             case .passOn: return "the answer is passed on to the client"
-            case .tryNext(.zero): return "the next key is tried at once; where no key or attempt is left, the client gets this answer"
-            case .tryNext:
-                return "the next key is tried after a pause of at most \(ExchangeStateMachine.pauseMax.wholeNanoseconds / 1_000_000) ms; where no key or attempt is left, the client gets this answer"
+            case .tryNext(.zero): return "the next key is tried at once; \(otherwise)"
+            case .tryNext: return "the next key is tried after a pause of at most \(pauseMax) ms; \(otherwise)"
             case .passOnLast: return "the client gets this answer, since “replay” lets nothing be sent again that the upstream may have processed"
             case .fail: return "the client gets an error of the rotator's own"
             }
