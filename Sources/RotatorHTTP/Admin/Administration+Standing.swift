@@ -19,6 +19,7 @@ extension Administration {
             pace.hasEnded(isWritten: await flushStandings())
             await settleDoubt()
         }
+        state.withLock { $0.accountsWrittenAt = .distantPast }
         await flushStandings()
     }
 

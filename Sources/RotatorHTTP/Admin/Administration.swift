@@ -20,6 +20,9 @@ public final class Administration: Sendable {
         var clients: [ClientID: ClientRecord] = [:]
         /// What clients have used was read; from then on memory knows better than the store.
         var areAccountsRead = false
+        /// Under which numbers the accounts stand, and when they were last written.
+        var accountDocuments: [ClientID: Int64] = [:]
+        var accountsWrittenAt = Moment.distantPast
         /// The store has been read at least once.
         var isLoaded = false
         /// A write ended without an answer: the store may know something that memory does not.

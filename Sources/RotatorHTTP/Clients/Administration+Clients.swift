@@ -88,6 +88,7 @@ extension Administration {
 
     /// What a client that is gone has used is of no use to anybody; where it cannot be removed now it only takes room.
     private func forgetAccount(of id: ClientID) async {
+        state.withLock { $0.accountDocuments[id] = nil }
         guard let found = try? await store.document(.clientMeter, named: "\(id)") else { return }
         try? await store.deleteDocument(.clientMeter, found.id)
     }
@@ -103,7 +104,9 @@ extension Administration {
             }
             // With a desk each account is read when it is needed.
             if clientDesk == nil, !state.withLock(\.areAccountsRead) {
-                for document in try await allDocuments(.clientMeter) {
+                let documents = try await allDocuments(.clientMeter)
+                rememberAccounts(documents)
+                for document in documents {
                     if let id = Int64(document.name) { accounts[ClientID(id)] = document.body }
                 }
             }
@@ -147,25 +150,46 @@ extension Administration {
             tokensThisMonth: account?.monthTokens(at: now) ?? 0)
     }
 
-    /// Writes down what the clients have used, where no desk does. Whether everything is written.
+    /// Writes down what the clients have used, where no desk does: in one transaction, and no more often than each second. Whether everything is written.
     func writeClientAccounts() async -> Bool {
         guard clientDesk == nil else { return true }
-        var isWritten = true
-        for meter in clientDirectory.meters {
-            guard let account = meter.takeUnrecorded() else { continue }
-            do {
-                let name = "\(meter.client)"
-                if let found = try await store.document(.clientMeter, named: name) {
-                    _ = try await store.replaceDocument(.clientMeter, found.id, named: name, body: account.octets, expecting: nil)
-                } else {
-                    _ = try await store.insertDocument(.clientMeter, named: name, body: account.octets)
+        let now = clock()
+        let isDue = state.withLock { state in
+            guard state.accountsWrittenAt + .seconds(1) <= now else { return false }
+            state.accountsWrittenAt = now
+            return true
+        }
+        guard isDue else { return true }
+        let taken = clientDirectory.meters.compactMap { meter in meter.takeUnrecorded().map { (meter: meter, body: $0.octets) } }
+        if taken.isEmpty { return true }
+        let numbers = state.withLock(\.accountDocuments)
+        let changes: [CatalogueChange] = taken.map { meter, body in
+            let name = "\(meter.client)"
+            if let number = numbers[meter.client] { return .replaceDocument(.clientMeter, number, name: name, body: body) }
+            return .insertDocument(.clientMeter, name: name, body: body)
+        }
+        do {
+            let results = try await store.apply(changes)
+            state.withLock { state in
+                for (entry, result) in zip(taken, results) {
+                    if case .document(let document) = result { state.accountDocuments[entry.meter.client] = document.id }
                 }
-            } catch {
-                meter.markUnrecorded()
-                isWritten = false
+            }
+            return true
+        } catch {
+            for entry in taken { entry.meter.markUnrecorded() }
+            // Numbers that are not right any more are looked up anew.
+            if error.code == .conflict || error.code == .notFound, let found = try? await allDocuments(.clientMeter) { rememberAccounts(found) }
+            return false
+        }
+    }
+
+    private func rememberAccounts(_ documents: [StoredDocument]) {
+        state.withLock { state in
+            state.accountDocuments = documents.reduce(into: [:]) { numbers, document in
+                if let client = Int64(document.name) { numbers[ClientID(client)] = document.id }
             }
         }
-        return isWritten
     }
 
     /// Forty letters and digits from the system's random source, behind a mark that tells what it is.

@@ -18,7 +18,7 @@ import Testing
                 {"id":1,"name":"OpenAI","slug":"openai","config_type":"LLM","api_format":"openai_compatible","output_format":"none",\
                 "target_base_url":"https://api.openai.com/v1","target_url":null,"method":null,"api_key_location":null,"api_key_name":null,\
                 "api_key_prefix":null,"rotation_strategy":"round_robin","max_attempts":null,"max_wait_ms":0,"replay":null,"stream_usage":false,\
-                "hold_startup_ms":0,"extra_headers":{},"is_active":true}
+                "hold_startup_ms":0,"affinity_header":null,"extra_headers":{},"is_active":true}
                 """)
         let upstream = try #require(harness.catalogue.snapshot.upstreams["openai"])
         #expect(upstream.record.id == ServiceID(1))
@@ -31,7 +31,7 @@ import Testing
         let body = """
             {"name":"天气 <b>","slug":"w-1","config_type":"Generic","target_url":"http://[::1]:8080/a%20b/","method":"get","api_key_location":"query",\
             "api_key_name":"appid","api_key_prefix":"","rotation_strategy":"weighted","max_attempts":5,"max_wait_ms":250,"replay":"refused",\
-            "stream_usage":true,"hold_startup_ms":10,"extra_headers":{"X-Title":"旋转","x-a":"1"},"is_active":false,"output_format":"none"}
+            "stream_usage":true,"hold_startup_ms":10,"affinity_header":"x-thread","extra_headers":{"X-Title":"旋转","x-a":"1"},"is_active":false,"output_format":"none"}
             """
         let answer = await harness.call("POST", Self.path, body)
         #expect(answer.status == 201)
@@ -40,7 +40,7 @@ import Testing
                 {"id":1,"name":"天气 <b>","slug":"w-1","config_type":"GENERIC","api_format":"generic","output_format":"none","target_base_url":null,\
                 "target_url":"http://[::1]:8080/a%20b/","method":"GET","api_key_location":"query","api_key_name":"appid","api_key_prefix":"",\
                 "rotation_strategy":"weighted","max_attempts":5,"max_wait_ms":250,"replay":"refused","stream_usage":true,"hold_startup_ms":10,\
-                "extra_headers":{"X-Title":"旋转","x-a":"1"},"is_active":false}
+                "affinity_header":"x-thread","extra_headers":{"X-Title":"旋转","x-a":"1"},"is_active":false}
                 """)
     }
 
