@@ -92,13 +92,13 @@ private actor BreakingStore: Store {
 @Suite("Moving a catalogue") struct MigrationTests {
     private static let audit = (1...3).map { AuditEntry(at: Moment(seconds: Int64($0)), actor: "admin", action: "keys.add", subject: "service \($0)") }
 
-    /// Keys in every state, more than go in one piece, with settings and an audit log.
+    /// Keys in every state, more than go in one piece, with settings, documents, history and an audit log.
     private func source(keys: Int = 1_203) async throws -> MemoryStore {
         let store = MemoryStore()
         var configuration = ServiceConfiguration(name: "LLM", slug: "llm", kind: .llm, apiFormat: .openAICompatible, targetURL: "http://h/v1")
         configuration.extraHeaders = ["X-Team": "blue"]
         let service = try await store.insertService(configuration)
-        let news = (0..<keys).map { NewKey(secret: Secret("sk-\($0)".utf8), name: "n\($0)", weight: $0 % 9 + 1, isActive: $0 % 10 != 9) }
+        let news = (0..<keys).map { NewKey(secret: Secret("sk-\($0)".utf8), name: "n\($0)", weight: $0 % 9 + 1, isActive: $0 % 10 != 9, attributes: attributes($0)) }
         var updates: [KeyID: StandingUpdate] = [:]
         for (number, insertion) in try await store.insertKeys(news, into: service.id).enumerated() {
             guard case .inserted(let key) = insertion else { continue }
@@ -114,17 +114,50 @@ private actor BreakingStore: Store {
         try await store.record(updates)
         _ = try await store.insertService(ServiceConfiguration(name: "Empty", slug: "empty", kind: .generic, apiFormat: .generic, targetURL: "http://h"))
         for name in Installation.SettingName.all { try await store.setSetting(name, to: Array("value of \(name)".utf8)) }
+        for kind in DocumentKind.allCases {
+            // Some have been deleted, some replaced; more than go in one piece.
+            for number in 1...20 { _ = try await store.insertDocument(kind, named: "\(kind) \(number)", body: [UInt8(number)]) }
+            for id in [Int64(1), 5] { try await store.deleteDocument(kind, id) }
+            _ = try await store.replaceDocument(kind, 7, named: "renamed", body: [77], expecting: 1)
+        }
+        let pool = try await store.keys(of: service.id)
+        try await store.writeHistory(
+            pool.map { HistoryRow(resolution: .minute, start: 60, dimension: .key, subject: "\($0.id)", writer: "w", tally: Array($0.name.utf8)) })
+        for resolution in HistoryResolution.allCases {
+            for (dimension, subject) in [(HistoryDimension.service, "\(service.id)"), (.client, "team"), (.model, "gpt-5")] {
+                let starts = [0, resolution.rawValue, 40 * resolution.rawValue]
+                try await store.writeHistory(
+                    starts.map { HistoryRow(resolution: resolution, start: $0, dimension: dimension, subject: subject, writer: "w", tally: [9]) })
+            }
+        }
         for entry in Self.audit { try await store.append(entry) }
         return store
     }
 
-    /// All that `store` holds, less numbers, in a form that can be compared.
+    /// Every third key has some.
+    private func attributes(_ number: Int) -> KeyAttributes {
+        var attributes = KeyAttributes()
+        if number % 3 == 0 { attributes.tags = ["tag \(number)"] }
+        return attributes
+    }
+
+    /// All that `store` holds, less the numbers of services and keys, in a form that can be compared.
     private func contents(_ store: any Store) async throws -> [String] {
         var lines: [String] = []
         for service in try await store.services() {
             lines.append("\(service.configuration)")
             for key in try await store.keys(of: service.id) {
-                lines.append("\(text(key.secret) ?? "") \(key.name) \(key.weight) \(key.isActive) \(key.standing) \(key.counts)")
+                lines.append("\(text(key.secret) ?? "") \(key.name) \(key.weight) \(key.isActive) \(key.attributes) \(key.standing) \(key.counts)")
+                for row in try await store.history(.minute, .key, subject: "\(key.id)", from: 0, to: .max) { lines.append("\(row.start) \(row.writer) \(row.tally)") }
+            }
+            for resolution in HistoryResolution.allCases {
+                for row in try await store.history(resolution, .service, subject: "\(service.id)", from: 0, to: .max) { lines.append("\(row.start) \(row.tally)") }
+            }
+        }
+        for kind in DocumentKind.allCases { lines += try await store.documents(kind, after: 0, limit: 100).map { "\(kind) \($0)" } }
+        for resolution in HistoryResolution.allCases {
+            for dimension in [HistoryDimension.client, .model] {
+                lines += try await store.history(resolution, dimension, subject: nil, from: 0, to: .max).map { "\($0)" }
             }
         }
         for name in Installation.SettingName.all { lines.append("\(name) \(try await store.setting(name) ?? [])") }
@@ -147,7 +180,9 @@ private actor BreakingStore: Store {
         #expect(try await contents(target) == before)
         #expect(try await contents(source) == before)
         let comparison = try await CatalogueComparison(source: source, target: target)
-        #expect(comparison.isComplete && comparison.isSameByState && comparison.keyCounts == CatalogueComparison.Pair(source: 1_203, target: 1_203))
+        #expect(comparison.isComplete && comparison.isSameByState && comparison.isSameByAttributes)
+        #expect(comparison.keyCounts == CatalogueComparison.Pair(source: 1_203, target: 1_203))
+        #expect(comparison.documents.values.map(\.target) == [18, 18, 18, 18, 18] && comparison.history.target == 1_203 + 27)
         await target.close()
     }
 
@@ -158,22 +193,23 @@ private actor BreakingStore: Store {
         let after = try await contents(target)
         let told = try await copy(source, to: target)
         #expect(try await contents(target) == after)
-        #expect(told.contains { $0.contains("added 0 of 40 keys") } && !told.contains { $0.hasPrefix("audit log") || $0.hasPrefix("setting") })
+        #expect(told.contains { $0.contains("added 0 of 40 keys") })
+        for word in ["audit log", "setting", "documents", "history"] { #expect(!told.contains { $0.hasPrefix(word) }, "\(word)") }
     }
 
     @Test func `broken off after any of its writes, it is run again until everything is there, once`() async throws {
         let source = try await source(keys: 1_203)
         let expected = try await contents(source)
-        // A service, three pieces of keys with their standings, a service, three settings, three entries.
-        for writes in 0...14 {
+        // A service, three pieces of keys with their standings, a service, three settings, five kinds of documents in two pieces, history, three entries.
+        for writes in 0...25 {
             let target = MemoryStore()
             let breaking = BreakingStore(target, writes: writes)
             do {
                 _ = try await copy(source, to: breaking)
-                #expect(writes == 14)
+                #expect(writes == 25)
             } catch {
-                #expect(error as? StoreError == StoreError(.unavailable, "broken off") && writes < 14, "\(writes)")
-                #expect(try await CatalogueComparison(source: source, target: target).isComplete == (writes >= 8), "\(writes)")
+                #expect(error as? StoreError == StoreError(.unavailable, "broken off") && writes < 25, "\(writes)")
+                #expect(try await CatalogueComparison(source: source, target: target).isComplete == (writes >= 22), "\(writes)")
             }
             _ = try await copy(source, to: target)
             #expect(try await contents(target) == expected, "after \(writes) writes")
@@ -207,14 +243,59 @@ private actor BreakingStore: Store {
         #expect(comparison.isComplete && !comparison.isSameByState)
     }
 
+    @Test func `history is written under the numbers of the target, and jobs stay behind where they differ`() async throws {
+        let source = try await source(keys: 8)
+        // Its key is gone, and the number is another's in the target.
+        let gone = HistoryRow(resolution: .day, start: 0, dimension: .key, subject: "99", writer: "w", tally: [1])
+        try await source.writeHistory([gone])
+        let target = MemoryStore()
+        for slug in ["a", "b"] {
+            let other = try await target.insertService(ServiceConfiguration(name: "A", slug: slug, kind: .llm, apiFormat: .openAICompatible, targetURL: "http://h"))
+            _ = try await target.insertKeys((0..<60).map { NewKey(secret: Secret("\(slug)-\($0)".utf8)) }, into: other.id)
+        }
+        let told = try await copy(source, to: target)
+        let service = try #require(try await target.services().first { $0.configuration.slug == "llm" })
+        for key in try await target.keys(of: service.id) {
+            let rows = try await target.history(.minute, .key, subject: "\(key.id)", from: 0, to: .max)
+            #expect(rows.map(\.tally) == [Array(key.name.utf8)])
+        }
+        #expect(try await target.history(.minute, .key, subject: nil, from: 0, to: .max).count == 8)
+        #expect(try await target.history(.day, .key, subject: nil, from: 0, to: .max).isEmpty)
+        #expect(try await target.history(.day, .service, subject: "\(service.id)", from: 0, to: .max).count == 3)
+        #expect(try await target.documents(.client, after: 0, limit: 100) == source.documents(.client, after: 0, limit: 100))
+        for kind in [DocumentKind.job, .jobPart] { #expect(try await target.documents(kind, after: 0, limit: 100).isEmpty) }
+        for words in ["kind job: 18 stay behind", "kind job_part: 18 stay behind", "history: 1 rows of services and keys that are gone"] {
+            #expect(told.contains { $0.contains(words) }, "\(words) in \(told)")
+        }
+        #expect(try await CatalogueComparison(source: source, target: target).isComplete)
+    }
+
+    @Test func `a document whose number or name the target has given away stays behind, and is told of`() async throws {
+        let source = try await source(keys: 3)
+        let target = MemoryStore()
+        let own = try await target.restoreDocuments(
+            [StoredDocument(id: 2, name: "mine", body: [1], revision: 1), StoredDocument(id: 90, name: "renamed", body: [2], revision: 1)], of: .client)
+        #expect(own == 2)
+        let told = try await copy(source, to: target)
+        #expect(told.contains("documents of kind client: added 16 of 18"), "\(told)")
+        #expect(told.contains("documents of kind client: the target has others of the number or name of 2, which stay as they are"), "\(told)")
+        for (name, id) in [("mine", Int64(2)), ("renamed", 90)] { #expect(try await target.document(.client, named: name)?.id == id) }
+        let comparison = try await CatalogueComparison(source: source, target: target)
+        #expect(!comparison.isComplete && comparison.documents[.client] == CatalogueComparison.Pair(source: 18, target: 16))
+        #expect(comparison.table.contains("documents of kind client: 18 → 16") && comparison.table.contains("rows of history: 30"), "\(comparison.table)")
+    }
+
     @Test func `a dry run writes nothing, whether there is a target or not`() async throws {
         let source = try await source(keys: 5)
         let target = MemoryStore()
         for one in [target, nil] {
             let told = try await copy(source, to: one, writes: false)
             #expect(told.contains("service llm: would add 5 of 5 keys and the service itself") && told.contains("audit log: would add 3 entries"))
+            #expect(told.contains("documents of kind client: would add 18 of 18") && told.contains("history: would add 32 rows"), "\(told)")
         }
         #expect(try await target.services().isEmpty)
+        #expect(try await target.documents(.client, after: 0, limit: 9).isEmpty)
+        #expect(try await target.historyStart(.minute, after: .min) == nil)
         #expect(try await target.setting(Installation.SettingName.tokenSecret) == nil)
     }
 
@@ -227,7 +308,8 @@ private actor BreakingStore: Store {
         #expect(!comparison.isComplete)
         #expect(comparison.table.split(separator: "\n").map { $0.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ") } == [
             "service keys active cooling exhausted invalid disabled", "llm 20 → 1 5 → 1 4 → 0 5 → 0 4 → 0 2 → 0", "empty (missing) 0 0 0 0 0 0",
-            "2 → 1 services 20 → 1 5 → 1 4 → 0 5 → 0 4 → 0 2 → 0",
+            "2 → 1 services 20 → 1 5 → 1 4 → 0 5 → 0 4 → 0 2 → 0", "documents of kind client: 18 → 0", "documents of kind client_meter: 18 → 0",
+            "documents of kind webhook: 18 → 0", "documents of kind job: 18 → 0", "documents of kind job_part: 18 → 0", "rows of history: 47 → 0",
         ])
     }
 }
@@ -378,6 +460,24 @@ private actor BreakingStore: Store {
         let reopened = try await openStore(url, sealing: MasterKeyRing(try MasterKey(new)))
         try await reopened.migrate()
         #expect(try await reopened.keys(of: service.id).map { text($0.secret) } == (0..<1_200).map { "sk-\($0)" })
+        await reopened.close()
+    }
+
+    @Test func `documents are sealed anew, too`() async throws {
+        let directory = try TemporaryDirectory()
+        let (old, new) = (String(repeating: "1", count: 64), String(repeating: "2", count: 64))
+        let url = try StoreURL("sqlite:\(directory.path)/rotator.db")
+        let store = try await openStore(url, sealing: MasterKeyRing(try MasterKey(old)))
+        try await store.migrate()
+        var documents: [StoredDocument] = []
+        for number in 0..<600 { documents.append(try await store.insertDocument(.client, named: "c\(number)", body: [UInt8(number % 256)])) }
+        await store.close()
+        let variables = ["DATA_DIR": directory.path, "ENCRYPTION_KEY": new, "ENCRYPTION_KEYS_ACCEPTED": old]
+        let (status, lines) = try await rekey(variables)
+        #expect(status == .success && lines == ["500 values sealed anew", "601 values sealed anew", "601 values sealed anew, none left"], "\(lines)")
+        let reopened = try await openStore(url, sealing: MasterKeyRing(try MasterKey(new)))
+        try await reopened.migrate()
+        #expect(try await reopened.documents(.client, after: 0, limit: 1_000) == documents)
         await reopened.close()
     }
 

@@ -88,6 +88,25 @@ import Testing
         await store.close()
     }
 
+    @Test func `what a client has used is waited for no longer than a ticket`() async throws {
+        let server = try await PostgreSQLServer.start()
+        let store = try await opened(server)
+        let meter = try await store.insertDocument(.clientMeter, named: "1", body: [1])
+        try await server.freeze()
+        let duration = await clock.measure { #expect(await code { try await store.document(.clientMeter, named: "1") } == .unavailable) }
+        #expect(duration < .seconds(3))
+        try await server.thaw()
+        try await eventually(within: .seconds(5)) { store.isReachable }
+        _ = try await store.document(.clientMeter, named: "1")
+        try await server.freeze()
+        let later = await clock.measure {
+            #expect(await code { try await store.replaceDocument(.clientMeter, meter.id, named: "1", body: [2], expecting: 1) } == .unavailable)
+        }
+        #expect(later < .seconds(3))
+        try await server.thaw()
+        await store.close()
+    }
+
     @Test func `a write that is under way when the server freezes ends within its deadline and is whole or not there`() async throws {
         let server = try await PostgreSQLServer.start()
         let store = try await opened(server)

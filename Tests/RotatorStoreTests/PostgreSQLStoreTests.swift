@@ -58,6 +58,54 @@ import Testing
         #expect(error?.message.contains("99") == true)
     }
 
+    @Test func `an older version's database is brought to this version and keeps everything`() async throws {
+        let server = try await PostgreSQLServer.shared
+        let database = try await server.newDatabase()
+        let place = try StoreURL(server.location(of: database))
+        let store = try await opened(place)
+        let owner = try await store.insertService(service)
+        let keys = try await insert(["a", "b"], into: owner.id, of: store)
+        try await store.record([keys[1].id: StandingUpdate(standing: nil, counts: KeyCounts(successes: 3, failures: 1, lastUsedAt: nil))])
+        let epoch = try await store.epoch()
+        await store.close()
+        let columns = "SELECT string_agg(table_name || column_name || data_type, ',' ORDER BY table_name, column_name) FROM information_schema.columns WHERE table_schema = 'public'"
+        _ = try await server.query(
+            """
+            DROP TABLE rotator_documents, rotator_document_numbers, rotator_history; ALTER TABLE rotator_keys DROP COLUMN attributes;
+            UPDATE rotator_schema SET version = 1
+            """, in: database)
+        // The very schema that the version made.
+        let made = try await server.newDatabase()
+        _ = try await server.query(PostgreSQLSchema.steps[0], in: made)
+        #expect(try await server.query(columns, in: database) == server.query(columns, in: made))
+
+        let older = try await PostgreSQLStore.open(place, sealing: key)
+        #expect(await code { try await older.keys(of: owner.id) } == .misconfigured)
+        #expect(await code { try await older.document(.client, named: "x") } == .misconfigured)
+        try await older.migrate()
+        let found = try await older.keys(of: owner.id)
+        #expect(found.map(\.id) == keys.map(\.id) && found.map(\.counts.successes) == [0, 3] && found.map(\.attributes) == [KeyAttributes(), KeyAttributes()])
+        #expect(try await older.services() == [owner])
+        #expect(try await older.epoch() == epoch)
+        #expect(try await older.insertDocument(.client, named: "one", body: [1]).id == 1)
+        await older.close()
+        #expect(try await server.query("SELECT version FROM rotator_schema", in: database) == "2")
+    }
+
+    @Test func `a replica of the version before can go on over a database of this one`() async throws {
+        let server = try await PostgreSQLServer.shared
+        let database = try await server.newDatabase()
+        let store = try await opened(StoreURL(server.location(of: database)))
+        _ = try await store.insertService(service)
+        // What that version writes: a key without attributes.
+        _ = try await server.query(
+            "INSERT INTO rotator_services (slug, document, sealed_headers) SELECT 'other', document, sealed_headers FROM rotator_services", in: database)
+        _ = try await store.insertDocument(.webhook, named: "hook", body: [1])
+        // And what it reads of a change that it does not know: a service that is not there.
+        #expect(try await server.query("SELECT service_id FROM rotator_changes ORDER BY revision DESC LIMIT 1", in: database) == "-3")
+        await store.close()
+    }
+
     @Test func `tables of another program do not matter, unless they have our names`() async throws {
         let server = try await PostgreSQLServer.shared
         let database = try await server.newDatabase()
@@ -219,15 +267,22 @@ import Testing
         await store.close()
     }
 
-    @Test func `an import that takes long holds up no ticket`() async throws {
+    @Test func `an import that takes long holds up no ticket and no client's meter`() async throws {
         let store = try await opened(try await PostgreSQLServer.shared.newPlace())
         let owner = try await store.insertService(service)
         _ = try await store.leaseTickets(1, of: owner.id)
+        _ = try await store.insertDocument(.clientMeter, named: "1", body: [0])
         let keys = (0..<20_000).map { NewKey(secret: Secret("key-\($0)".utf8)) }
         let isOver = Task { try await store.insertKeys(keys, into: owner.id).count }
         var slowest = Duration.zero
         for _ in 0..<50 {
             slowest = max(slowest, try await ContinuousClock().measure { _ = try await store.leaseTickets(1, of: owner.id) })
+            slowest = max(
+                slowest,
+                try await ContinuousClock().measure {
+                    let found = try #require(try await store.document(.clientMeter, named: "1"))
+                    _ = try await store.replaceDocument(.clientMeter, found.id, named: "1", body: [1], expecting: found.revision)
+                })
             try await Task.sleep(for: .milliseconds(10))
         }
         #expect(slowest < .seconds(1))
@@ -250,6 +305,8 @@ import Testing
         #expect(await code { try await store.insertService(configuration) } == .conflict)
         try await store.setSetting("token", to: Array((canary + "-setting").utf8))
         #expect(try await store.setting("token") == Array((canary + "-setting").utf8))
+        let client = try await store.insertDocument(.client, named: "one", body: Array((canary + "-document").utf8))
+        _ = try await store.replaceDocument(.client, client.id, named: "two", body: Array((canary + "-replaced").utf8), expecting: 1)
         await store.close()
         let dump = try await server.dump(of: database)
         let log = try server.log
@@ -272,6 +329,10 @@ import Testing
         _ = try await server.query("UPDATE rotator_keys SET sealed_value = (SELECT sealed_value FROM rotator_keys WHERE id = 1) WHERE id = 2", in: database)
         let error = await #expect(throws: StoreError.self) { try await store.keys(of: owner.id) }
         #expect(error?.code == .damaged)
+        for kind in [DocumentKind.client, .webhook] { _ = try await store.insertDocument(kind, named: "one", body: [1]) }
+        _ = try await server.query(
+            "UPDATE rotator_documents SET sealed_body = (SELECT sealed_body FROM rotator_documents WHERE kind = 'client') WHERE kind = 'webhook'", in: database)
+        #expect(await code { try await store.document(.webhook, named: "one") } == .damaged)
         await store.close()
     }
 
@@ -313,7 +374,7 @@ import Testing
 
     // MARK: Size
 
-    @Test func `a hundred thousand keys go in by one call and come out again`() async throws {
+    @Test func `a hundred thousand keys go in by one call, come out again and are removed by one`() async throws {
         let store = try await opened(try await PostgreSQLServer.shared.newPlace())
         let owner = try await store.insertService(service)
         let keys = (0..<100_000).map { NewKey(secret: Secret("sk-proj-\($0)-0123456789abcdef0123456789abcdef".utf8)) }
@@ -330,6 +391,8 @@ import Testing
         let found = try await store.keys(of: owner.id)
         #expect(found.count == 100_000)
         #expect(found.map(\.id) == found.map(\.id).sorted())
+        #expect(try await store.deleteKeys(found.dropFirst().map(\.id), of: owner.id) == 99_999)
+        #expect(try await store.keys(of: owner.id).map(\.id) == [found[0].id])
         await store.close()
     }
 

@@ -167,6 +167,66 @@ import Testing
         #expect(await code { _ = try await RedisStore.open(StoreURL(.redis(place)), sealing: key) } == .misconfigured)
     }
 
+    @Test func `an older version's database is brought to this version and keeps everything`() async throws {
+        let server = try await RedisServer.shared
+        let place = try server.newPlace()
+        let store = try await opened(place)
+        let owner = try await store.insertService(service)
+        _ = try await store.insertKeys([NewKey(secret: Secret("a".utf8))], into: owner.id)
+        let epoch = try await store.epoch()
+        await store.close()
+        try await server.command("HSET", "rotator:meta", "schema", "1", at: place)
+        let older = try await RedisStore.open(StoreURL(.redis(place)), sealing: key)
+        #expect(await code { _ = try await older.services() } == .misconfigured)
+        #expect(await code { _ = try await older.document(.client, named: "x") } == .misconfigured)
+        try await older.migrate()
+        #expect(try await server.command("HGET", "rotator:meta", "schema", at: place).contains("2"))
+        #expect(try await older.services() == [owner])
+        #expect(try await older.keys(of: owner.id).map(\.attributes) == [KeyAttributes()])
+        #expect(try await older.epoch() == epoch)
+        #expect(try await older.insertDocument(.client, named: "one", body: [1]).id == 1)
+        await older.close()
+    }
+
+    @Test func `sealed bodies that change places do not open`() async throws {
+        let server = try await RedisServer.shared
+        let place = try server.newPlace()
+        let store = try await opened(place)
+        for name in ["one", "two"] { _ = try await store.insertDocument(.client, named: name, body: [1]) }
+        try await server.command(
+            "EVAL", "return redis.call('HSET', KEYS[1], '2', redis.call('HGET', KEYS[1], '1'))", "1", "rotator:documents:client", at: place)
+        #expect(try await store.document(.client, named: "one")?.body == [1])
+        #expect(await code { _ = try await store.document(.client, named: "two") } == .damaged)
+        await store.close()
+    }
+
+    @Test func `what a client has used is waited for no longer than a ticket`() async throws {
+        let server = try await RedisServer.start()
+        let store = try await opened(server.newPlace())
+        let meter = try await store.insertDocument(.clientMeter, named: "1", body: [1])
+        try await server.freeze()
+        let duration = await clock.measure {
+            #expect(await code { _ = try await store.replaceDocument(.clientMeter, meter.id, named: "1", body: [2], expecting: 1) } == .unavailable)
+        }
+        #expect(duration < .seconds(3))
+        try await server.thaw()
+        await store.close()
+    }
+
+    @Test func `nothing that was laid ready is left, whether it was written or refused`() async throws {
+        let server = try await RedisServer.shared
+        let place = try server.newPlace()
+        let store = try await opened(place)
+        let owner = try await store.insertService(service)
+        let keys = CatalogueChange.insertKeys([NewKey(secret: Secret("a".utf8))], into: .existing(owner.id))
+        _ = try await store.apply([keys, .insertDocument(.client, name: "one", body: [1])])
+        #expect(await code { _ = try await store.apply([keys, .insertService(service)]) } == .conflict)
+        try await store.writeHistory([HistoryRow(resolution: .day, start: 0, dimension: .model, subject: "m", writer: "w", tally: [1])])
+        _ = try await store.restoreDocuments([StoredDocument(id: 9, name: "nine", body: [9], revision: 9)], of: .job)
+        #expect(try await !server.command("KEYS", "rotator:stage:*", at: place).contains("stage"))
+        await store.close()
+    }
+
     @Test func `scripts that the server has forgotten are sent again`() async throws {
         let server = try await RedisServer.start()
         let place = try server.newPlace()
@@ -187,6 +247,7 @@ import Testing
         let owner = try await store.insertService(configuration)
         _ = try await store.insertKeys([NewKey(secret: Secret(canary.utf8))], into: owner.id)
         try await store.setSetting("token", to: Array(canary.utf8))
+        _ = try await store.insertDocument(.client, named: "one", body: Array(canary.utf8))
         try await server.command("SAVE", at: place)
         let dump = try Data(contentsOf: URL(fileURLWithPath: "\(server.directory)/dump.rdb"))
         #expect(dump.count > 100)
@@ -202,7 +263,11 @@ import Testing
         let keys = (0..<100_000).map { NewKey(secret: Secret("sk-proj-\($0)-0123456789abcdef0123456789abcdef".utf8)) }
         let insertions = try await store.insertKeys(keys + keys[..<100], into: owner.id)
         #expect(insertions.count { if case .inserted = $0 { true } else { false } } == 100_000)
-        #expect(try await store.keys(of: owner.id).count == 100_000)
+        let ids = try await store.keys(of: owner.id).map(\.id)
+        #expect(ids.count == 100_000)
+        #expect(try await store.deleteKeys(ids + ids, of: owner.id) == 100_000)
+        #expect(try await store.keys(of: owner.id).isEmpty)
+        _ = try await store.insertKeys(keys, into: owner.id)
         #expect(try await store.deleteKeys(of: owner.id) == 100_000)
         await store.close()
     }

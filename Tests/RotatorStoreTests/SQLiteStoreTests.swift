@@ -183,6 +183,48 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 2])
+    func `an older version's database is brought to this version and keeps everything`(_ version: Int) async throws {
+        let store = try await opened("rotator.db")
+        let owner = try await store.insertService(service)
+        let keys = try await insert(["a", "b"], into: owner.id, of: store)
+        let counts = KeyCounts(successes: 3, failures: 1, lastUsedAt: Moment(seconds: 5))
+        try await store.record([keys[1].id: StandingUpdate(standing: nil, counts: counts)])
+        try await store.setSetting("token", to: [1, 2, 3])
+        try await store.append(AuditEntry(at: Moment(seconds: 1), actor: "a", action: "b", subject: "c"))
+        await store.close()
+        try makeFile("rotator.db") {
+            try $0.execute("DROP TABLE documents; DROP TABLE document_numbers; DROP TABLE history; ALTER TABLE upstream_keys DROP COLUMN attributes; PRAGMA user_version = 2")
+            if version < 2 {
+                try $0.execute("DROP TABLE writers; ALTER TABLE standings DROP COLUMN decided_at_ns; ALTER TABLE standings DROP COLUMN reset_count; PRAGMA user_version = 1")
+            }
+        }
+        // The very schema that the version made.
+        let made = try await SQLiteStore.open(url("made.db"), sealing: key)
+        await made.close()
+        try makeFile("made.db") { for step in SQLiteSchema.steps[..<version] { try $0.execute(step) } }
+        func tables(_ name: String) throws -> String {
+            let session = try SQLiteConnection(path: "\(directory.path)/\(name)")
+            return try session.text("SELECT group_concat(name || (SELECT group_concat(name || type) FROM pragma_table_info(m.name))) FROM sqlite_schema AS m WHERE name NOT LIKE 'sqlite%' ORDER BY name")
+        }
+        #expect(try tables("rotator.db") == tables("made.db"))
+
+        let migrated = try await SQLiteStore.open(url("rotator.db"), sealing: key)
+        #expect(await code { _ = try await migrated.services() } == .misconfigured)
+        #expect(await code { _ = try await migrated.document(.client, named: "x") } == .misconfigured)
+        try await migrated.migrate()
+        #expect(try await migrated.services() == [owner])
+        let found = try await migrated.keys(of: owner.id)
+        #expect(found.map { value($0.secret) } == ["a", "b"] && found.map(\.attributes) == [KeyAttributes(), KeyAttributes()])
+        #expect(found.map(\.counts) == [KeyCounts(), counts])
+        #expect(try await migrated.setting("token") == [1, 2, 3])
+        #expect(try await migrated.auditEntries(after: 0, limit: 9).count == 1)
+        #expect(try await migrated.insertDocument(.client, named: "one", body: [1]).id == 1)
+        try await migrated.updateKey(keys[0].id, name: "", weight: 1, isActive: true, attributes: tagged)
+        #expect(try await migrated.keys(of: owner.id)[0].attributes == tagged)
+        await migrated.close()
+    }
+
     @Test func `a newer version's database is misconfigured and stays as it is`() async throws {
         await (try opened("rotator.db")).close()
         try makeFile("rotator.db") { try $0.execute("PRAGMA user_version = 99") }
@@ -229,6 +271,8 @@ import Testing
         _ = try await insert([canary], into: owner.id, of: store)
         _ = try await store.insertKeys([NewKey(secret: Secret(canary.utf8))], into: owner.id)
         try await store.setSetting("token", to: Array((canary + "-setting").utf8))
+        let client = try await store.insertDocument(.client, named: "one", body: Array((canary + "-document").utf8))
+        _ = try await store.replaceDocument(.client, client.id, named: "two", body: Array((canary + "-replaced").utf8), expecting: 1)
         func search() throws {
             for name in try directory.names {
                 let octets = Data(directory.contents(name))
@@ -255,18 +299,24 @@ import Testing
         _ = try await insert(["a", "b"], into: owner.id, of: store)
         try await store.setSetting("one", to: [1])
         try await store.setSetting("two", to: [2])
+        for name in ["one", "two"] { _ = try await store.insertDocument(.client, named: name, body: [1]) }
+        _ = try await store.insertDocument(.webhook, named: "one", body: [1])
         await store.close()
         try makeFile("rotator.db") {
             try $0.execute(
                 """
                 UPDATE upstream_keys SET sealed_value = (SELECT sealed_value FROM upstream_keys WHERE id = 1) WHERE id = 2;
-                UPDATE settings SET sealed_value = (SELECT sealed_value FROM settings WHERE name = 'one') WHERE name = 'two'
+                UPDATE settings SET sealed_value = (SELECT sealed_value FROM settings WHERE name = 'one') WHERE name = 'two';
+                UPDATE documents SET sealed_body = (SELECT sealed_body FROM documents WHERE kind = 'client' AND id = 1) WHERE id = 2 OR kind = 'webhook'
                 """)
         }
         let tampered = try await opened("rotator.db")
         #expect(await code { _ = try await tampered.keys(of: owner.id) } == .damaged)
         #expect(try await tampered.setting("one") == [1])
         #expect(await code { _ = try await tampered.setting("two") } == .damaged)
+        #expect(try await tampered.document(.client, named: "one")?.body == [1])
+        #expect(await code { _ = try await tampered.document(.client, named: "two") } == .damaged)
+        #expect(await code { _ = try await tampered.documents(.webhook, after: 0, limit: 1) } == .damaged)
         await tampered.close()
     }
 
@@ -307,7 +357,27 @@ import Testing
         await store.close()
     }
 
+    @Test func `a hundred thousand keys are removed by one call`() async throws {
+        let store = try await opened("rotator.db")
+        let owner = try await store.insertService(service)
+        let ids = try await insert((0..<100_001).map { "sk-\($0)" }, into: owner.id, of: store).map(\.id)
+        let gone = Array(ids.dropFirst().reversed())
+        let duration = try await ContinuousClock().measure {
+            let count = try await store.deleteKeys(gone, of: owner.id)
+            #expect(count == 100_000)
+        }
+        #expect(duration < .seconds(60))
+        #expect(try await store.keys(of: owner.id).map(\.id) == [ids[0]])
+        await store.close()
+    }
+
     // MARK: What the tests are made with
+
+    private var tagged: KeyAttributes {
+        var attributes = KeyAttributes()
+        attributes.tags = ["t"]
+        return attributes
+    }
 
     private func url(_ name: String) -> StoreURL { StoreURL(.sqlite(path: "\(directory.path)/\(name)")) }
 

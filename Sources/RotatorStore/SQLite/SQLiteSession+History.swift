@@ -31,11 +31,12 @@ extension SQLiteSession {
     ) throws(StoreError) -> [HistoryRow] {
         try requireTables()
         var statement = try naming { connection throws(SQLiteError) in
+            // Left to itself, SQLite reads all subjects of a range of starts.
             let sql: StaticString =
                 subject == nil
                 ? "SELECT start, subject, writer, tally FROM history WHERE resolution = ?1 AND dimension = ?2 AND start >= ?3 AND start < ?4 ORDER BY start"
                 : """
-                SELECT start, subject, writer, tally FROM history
+                SELECT start, subject, writer, tally FROM history INDEXED BY history_by_subject
                 WHERE resolution = ?1 AND dimension = ?2 AND start >= ?3 AND start < ?4 AND subject = ?5 ORDER BY start
                 """
             var statement = try PreparedStatement(sql, on: connection)

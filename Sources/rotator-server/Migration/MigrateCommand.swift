@@ -8,9 +8,10 @@ struct MigrateCommand: ParsableCommand {
         CommandConfiguration(
             commandName: "migrate", abstract: "Copy a catalogue into another store, or import one of another program.",
             discussion: """
-                Copies services, keys with their standing and counts, settings and the audit log, sealed anew under the target's key, then compares both \
-                sides and prints a table. Nothing is deleted or changed in the source, nothing is deleted in the target: a service that is there \
-                keeps its configuration, keys that are missing are added. Whatever breaks it off, run it again.
+                Copies services, keys with their standing and counts, settings, clients and what they have used, webhooks, jobs, history and the audit log, \
+                sealed anew under the target's key, then compares both sides and prints a table. Nothing is deleted or changed in the source, nothing is deleted in the target: a service that is there \
+                keeps its configuration, keys that are missing are added. Whatever breaks it off, run it again. Jobs stay behind where services or keys have \
+                other numbers in the target than in the source.
 
                 LOCATION is sqlite:PATH, postgres://… or redis://…, as in DATABASE_URL; --from takes also
                   sqlite:PATH of the original Go service (recognised by its tables)

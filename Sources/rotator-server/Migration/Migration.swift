@@ -101,6 +101,7 @@ struct Migration: Sendable {
         let comparison = try await CatalogueComparison(source: source, target: target)
         conclude(comparison.table)
         if !comparison.isSameByState, comparison.isComplete { tell("keys that were in the target before stand as the target has it") }
+        if !comparison.isSameByAttributes, comparison.isComplete { tell("keys that were in the target before have the attributes that the target has") }
         let isDone = isDryRun || comparison.isComplete
         switch (isDone, omissionCount) {
         case (true, 0) where isDryRun: conclude("dry run: nothing was written; everything of the source can be moved")
