@@ -27,10 +27,12 @@ struct Backing: Sendable {
     }
 
     /// Opens the store of `configuration` and makes everything that stands on it; nothing is left open when it throws.
-    static func open(_ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog) async throws(StartFailure) -> Backing {
+    static func open(
+        _ configuration: ServerConfiguration, catalogue: Catalogue, traffic: TrafficRecorder, clock: SystemClock, log: ServerLog
+    ) async throws(StartFailure) -> Backing {
         let store = try await openStore(configuration, log: log)
         do throws(StartFailure) {
-            return try await over(store, configuration, catalogue: catalogue, clock: clock, log: log)
+            return try await over(store, configuration, catalogue: catalogue, traffic: traffic, clock: clock, log: log)
         } catch {
             await store.close()
             throw error
@@ -38,7 +40,7 @@ struct Backing: Sendable {
     }
 
     private static func over(
-        _ store: any Store, _ configuration: ServerConfiguration, catalogue: Catalogue, clock: SystemClock, log: ServerLog
+        _ store: any Store, _ configuration: ServerConfiguration, catalogue: Catalogue, traffic: TrafficRecorder, clock: SystemClock, log: ServerLog
     ) async throws(StartFailure) -> Backing {
         let passwords: PasswordChecker
         let installation: Installation
@@ -62,10 +64,11 @@ struct Backing: Sendable {
             username: Secret(configuration.adminUsername.utf8), passwordHash: installation.adminPasswordHash, passwords: passwords
         )
         let admin = await AdminAPI(
-            administration: administration, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
+            administration: administration, traffic: traffic, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
             publicBaseURL: configuration.publicBaseURL, version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
             verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
         )
+        if let history = (store as any Sendable) as? any HistoryStore { traffic.attach(history) }
         return Backing(store: store, clientKeys: installation.clientKeys, administration: administration, admin: admin)
     }
 
@@ -101,6 +104,10 @@ final class BackingSlot: LocalHandler {
     }
 
     private let content = OutOfLineMutex(Content())
+    private let traffic: TrafficRecorder
+
+    /// A place for what stands on the store; `traffic` is there from the beginning.
+    init(_ traffic: TrafficRecorder) { self.traffic = traffic }
 
     /// What stands on the store; nil while the store has not been reached.
     var backing: Backing? { content.withLock { $0.backing } }
@@ -136,7 +143,15 @@ final class BackingSlot: LocalHandler {
                     ((try? administration.keyCounts(of: service.id)) ?? [:]).sorted { $0.key.rawValue < $1.key.rawValue }
                         .map { (service: service.configuration.slug, state: $0.key.rawValue, count: $0.value) }
                 }
-            }
+            },
+            traffic: { [traffic] in traffic.counters }
         )
+    }
+
+    /// What listeners are told beside exchanges.
+    func eventSource(openStreams: @escaping @Sendable () async -> Int) -> EventSource {
+        EventSource(
+            keyChanges: { self.backing?.administration.takeKeyStateChanges() ?? [] }, isStoreUp: { self.backing?.store.isReachable ?? false },
+            openStreams: openStreams)
     }
 }

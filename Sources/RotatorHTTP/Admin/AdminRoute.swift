@@ -16,6 +16,11 @@ enum AdminRoute: Hashable {
     case key(KeyID)
     case keyReset(KeyID)
     case audit
+    case stats
+    case exchanges
+    /// All exchanges under one request id.
+    case exchange(String)
+    case events
 
     /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1.
     static let all: [(template: String, route: AdminRoute)] = [
@@ -31,6 +36,10 @@ enum AdminRoute: Hashable {
         ("/admin/keys/{id}", .key(KeyID(1))),
         ("/admin/keys/{id}/reset", .keyReset(KeyID(1))),
         ("/admin/audit", .audit),
+        ("/admin/stats", .stats),
+        ("/admin/requests", .exchanges),
+        ("/admin/requests/{id}", .exchange("1")),
+        ("/admin/events", .events),
     ]
 
     /// The route of `path`; nil where there is none. Ids are positive integers without sign or leading zeros.
@@ -46,6 +55,12 @@ enum AdminRoute: Hashable {
         case ("login", 1): self = .login
         case ("app-config", 1): self = .appConfig
         case ("audit", 1): self = .audit
+        case ("stats", 1): self = .stats
+        case ("events", 1): self = .events
+        case ("requests", 1): self = .exchanges
+        case ("requests", 2):
+            guard let id = AdminQuery.decoded(rest[1], plusIsSpace: false), !id.isEmpty, id.utf8.count <= 256 else { return nil }
+            self = .exchange(id)
         case ("proxy-configs", 1): self = .services
         case ("proxy-configs", 2...):
             guard let id = Self.number(rest[1]).map(ServiceID.init) else { return nil }
@@ -71,7 +86,7 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .audit: ["GET", "HEAD"]
+        case .openAPI, .appConfig, .keyExport, .audit, .stats, .exchanges, .exchange, .events: ["GET", "HEAD"]
         case .login, .keyBatch, .keyReset: ["POST"]
         case .services: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
@@ -85,7 +100,7 @@ enum AdminRoute: Hashable {
     var isOpen: Bool {
         switch self {
         case .openAPI, .login, .appConfig: true
-        case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit: false
+        case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit, .stats, .exchanges, .exchange, .events: false
         }
     }
 

@@ -14,16 +14,20 @@ public struct OperationsSource: Sendable {
     public var isStoreUp: @Sendable () async -> Bool
     /// How many keys each service has in each state: slug, state, count.
     public var keyCounts: @Sendable () async -> [(service: String, state: String, count: Int)]
+    /// What was counted of exchanges.
+    public var traffic: @Sendable () async -> TrafficCounters
 
     /// The questions.
     public init(
         missing: @escaping @Sendable () async -> [String],
         isStoreUp: @escaping @Sendable () async -> Bool,
-        keyCounts: @escaping @Sendable () async -> [(service: String, state: String, count: Int)]
+        keyCounts: @escaping @Sendable () async -> [(service: String, state: String, count: Int)],
+        traffic: @escaping @Sendable () async -> TrafficCounters = { TrafficCounters() }
     ) {
         self.missing = missing
         self.isStoreUp = isStoreUp
         self.keyCounts = keyCounts
+        self.traffic = traffic
     }
 }
 
@@ -70,9 +74,10 @@ public final class HTTPServer: Sendable {
     /// The port that is listened on.
     public let port: Int
 
-    /// Binds the listeners and starts the reactors. Throws when the address cannot be had.
+    /// Binds the listeners and starts the reactors. Throws when the address cannot be had. `usageSink` takes what is remembered of exchanges.
     public init(
-        settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, operations: OperationsSource, localHandler: any LocalHandler, clock: SystemClock, logger: Logger
+        settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, operations: OperationsSource, localHandler: any LocalHandler,
+        usageSink: (any UsageSink)? = nil, clock: SystemClock, logger: Logger
     ) throws(ServerStartError) {
         CurlLibrary.initialise()
         // Buffers of some ten KiB come and go with each request: the heap must not be trimmed and grown again each time.
@@ -93,7 +98,7 @@ public final class HTTPServer: Sendable {
                 listeners.append(listener)
                 if port == 0 { port = SocketAddress.port(of: listener) }
                 let reactor = try Reactor(number: number, clock: clock)
-                workers.append(Worker(reactor: reactor, settings: settings, catalogue: catalogue, adapters: adapters, shared: state, logger: logger))
+                workers.append(Worker(reactor: reactor, settings: settings, catalogue: catalogue, adapters: adapters, shared: state, sink: usageSink, logger: logger))
             }
         } catch {
             for listener in listeners { Syscall.close(listener) }
@@ -188,6 +193,13 @@ public final class HTTPServer: Sendable {
             body: Array("{\"type\":\"about:blank\",\"title\":\"\(code)\",\"status\":\(status),\"detail\":\"\(detail)\",\"code\":\"\(code)\"}".utf8))
     }
 
+    /// How many streams are being forwarded.
+    public func openStreamCount() async -> Int {
+        var count = 0
+        for worker in workers { count += await worker.reactor.call { worker.openStreams } }
+        return count
+    }
+
     private func metrics() async -> LocalResponse {
         var services: [String: ServiceReport] = [:]
         var openStreams = 0
@@ -200,7 +212,7 @@ public final class HTTPServer: Sendable {
         }
         let text = MetricsText(
             services: services, openStreams: openStreams, openConnections: openConnections,
-            keyCounts: await operations.keyCounts(), isStoreUp: await operations.isStoreUp()).text
+            keyCounts: await operations.keyCounts(), traffic: await operations.traffic(), isStoreUp: await operations.isStoreUp()).text
         return LocalResponse(status: 200, fields: [HeaderField("Content-Type", "text/plain; version=0.0.4; charset=utf-8"), HeaderField("Cache-Control", "no-store")], body: Array(text.utf8))
     }
 }

@@ -54,6 +54,8 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     let logger: Logger
     let connector: Connector
     let queryKeyName: ByteBuffer
+    /// Where records of ended exchanges go.
+    let sink: (any UsageSink)?
     let openAIAdapter: any Adapter
     var openStreams = 0
     /// Octets of request bodies that are held for clients who have not shown yet that they may send any.
@@ -78,8 +80,9 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     private var random = SystemRandomNumberGenerator()
     private var running = 0
 
-    init(reactor: Reactor, settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, shared: ServerState, logger: Logger) {
+    init(reactor: Reactor, settings: ProxySettings, catalogue: Catalogue, adapters: AdapterSource, shared: ServerState, sink: (any UsageSink)?, logger: Logger) {
         self.reactor = reactor
+        self.sink = sink
         self.settings = settings
         spans = Spans(settings)
         self.catalogue = catalogue

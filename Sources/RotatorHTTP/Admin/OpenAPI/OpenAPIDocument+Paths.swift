@@ -328,7 +328,8 @@ extension OpenAPIDocument {
                 "503": { "$ref": "#/components/responses/ServiceUnavailable" }
               }
             }
-          }
+          },
+          \#(historyPaths)
         }
         """#
 }

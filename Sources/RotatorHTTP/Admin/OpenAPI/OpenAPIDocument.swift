@@ -24,7 +24,7 @@ enum OpenAPIDocument {
           { "name": "session", "description": "Login and what the console needs first" },
           { "name": "services", "description": "Upstreams under their slugs" },
           { "name": "keys", "description": "The pool of a service" },
-          { "name": "history", "description": "Who changed what, when" },
+          { "name": "history", "description": "What was counted, requested and changed" },
           { "name": "description", "description": "This document" }
         ]
         """#
