@@ -18,7 +18,7 @@ extension Moment {
         return "\(padded(date.year, to: 4))-\(padded(date.month, to: 2))-\(padded(date.day, to: 2))T\(time).\(padded(rest % 1_000, to: 3))Z"
     }
 
-    /// The moment that `text` spells as RFC 3339 §5.6 has it, with `T` and `Z` in any case and any offset; nil for anything else and for moments
+    /// The moment that `text` spells as RFC 3339 §5.6 has it, with `T` and `Z` in any case, a space for the `T`, and any offset; nil for anything else and for moments
     /// outside the years 1970 to 2261.
     package init?(timestamp text: String) {
         let octets = Array(text.utf8)
@@ -33,7 +33,7 @@ extension Moment {
         }
         func isOctet(_ octet: UInt8, at index: Int) -> Bool { index < octets.count && octets[index] == octet }
         guard let year = number(0, 4), isOctet(0x2D, at: 4), let month = number(5, 2), isOctet(0x2D, at: 7), let day = number(8, 2),
-            isOctet(0x54, at: 10) || isOctet(0x74, at: 10), let hour = number(11, 2), isOctet(0x3A, at: 13), let minute = number(14, 2),
+            isOctet(0x54, at: 10) || isOctet(0x74, at: 10) || isOctet(0x20, at: 10), let hour = number(11, 2), isOctet(0x3A, at: 13), let minute = number(14, 2),
             isOctet(0x3A, at: 16), let second = number(17, 2), let date = CivilDate(year: year, month: month, day: day), hour < 24, minute < 60, second <= 60
         else { return nil }
         var index = 19

@@ -6,6 +6,16 @@ internal import RotatorCore
 internal import RotatorHTTP
 internal import RotatorStore
 
+/// What requests are served from, whether or not the store has been reached.
+struct Foreground: Sendable {
+    /// The services.
+    let catalogue = Catalogue()
+    /// Who may use the proxy surface.
+    let clients: ClientDirectory
+    /// What is counted and remembered.
+    let traffic: TrafficRecorder
+}
+
 /// What stands on an open store: the installation's credentials, the administration, the admin API.
 struct Backing: Sendable {
     /// The open store.
@@ -26,11 +36,11 @@ struct Backing: Sendable {
 
     /// Opens the store of `configuration` and makes everything that stands on it; nothing is left open when it throws.
     static func open(
-        _ configuration: ServerConfiguration, catalogue: Catalogue, clients: ClientDirectory, clock: SystemClock, log: ServerLog
+        _ configuration: ServerConfiguration, serving foreground: Foreground, clock: SystemClock, log: ServerLog
     ) async throws(StartFailure) -> Backing {
         let store = try await openStore(configuration, log: log)
         do throws(StartFailure) {
-            return try await over(store, configuration, catalogue: catalogue, clients: clients, clock: clock, log: log)
+            return try await over(store, configuration, serving: foreground, clock: clock, log: log)
         } catch {
             await store.close()
             throw error
@@ -38,7 +48,7 @@ struct Backing: Sendable {
     }
 
     private static func over(
-        _ store: any Store, _ configuration: ServerConfiguration, catalogue: Catalogue, clients: ClientDirectory, clock: SystemClock, log: ServerLog
+        _ store: any Store, _ configuration: ServerConfiguration, serving foreground: Foreground, clock: SystemClock, log: ServerLog
     ) async throws(StartFailure) -> Backing {
         let passwords: PasswordChecker
         let installation: Installation
@@ -50,10 +60,10 @@ struct Backing: Sendable {
         }
         let adapters = AdapterRegistry.builtIn
         let administration = Administration(
-            store: store, link: store.replicaLink, catalogue: catalogue, clients: clients, adapter: { adapters[$0] }, clock: { clock.now() },
+            store: store, link: store.replicaLink, catalogue: foreground.catalogue, clients: foreground.clients, adapter: { adapters[$0] }, clock: { clock.now() },
             logger: log.logger("admin")
         )
-        clients.setEnvironment(installation.clientKeys)
+        foreground.clients.setEnvironment(installation.clientKeys)
         do throws(AdministrationError) {
             try await administration.load()
         } catch {
@@ -64,10 +74,11 @@ struct Backing: Sendable {
             username: Secret(configuration.adminUsername.utf8), passwordHash: installation.adminPasswordHash, passwords: passwords
         )
         let admin = await AdminAPI(
-            administration: administration, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
+            administration: administration, traffic: foreground.traffic, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
             publicBaseURL: configuration.publicBaseURL, version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
             verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
         )
+        foreground.traffic.attach(store)
         return Backing(store: store, administration: administration, admin: admin)
     }
 
@@ -103,6 +114,10 @@ final class BackingSlot: LocalHandler {
     }
 
     private let content = OutOfLineMutex(Content())
+    private let traffic: TrafficRecorder
+
+    /// A place for what stands on the store; `traffic` is there from the beginning.
+    init(_ traffic: TrafficRecorder) { self.traffic = traffic }
 
     /// What stands on the store; nil while the store has not been reached.
     var backing: Backing? { content.withLock { $0.backing } }
@@ -138,7 +153,15 @@ final class BackingSlot: LocalHandler {
                     ((try? administration.keyCounts(of: service.id)) ?? [:]).sorted { $0.key.rawValue < $1.key.rawValue }
                         .map { (service: service.configuration.slug, state: $0.key.rawValue, count: $0.value) }
                 }
-            }
+            },
+            traffic: { [traffic] in traffic.counters }
         )
+    }
+
+    /// What listeners are told beside exchanges.
+    func eventSource(openStreams: @escaping @Sendable () async -> Int) -> EventSource {
+        EventSource(
+            keyChanges: { self.backing?.administration.takeKeyStateChanges() ?? [] }, isStoreUp: { self.backing?.store.isReachable ?? false },
+            openStreams: openStreams)
     }
 }

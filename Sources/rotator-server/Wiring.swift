@@ -29,11 +29,16 @@ enum Wiring {
     static func assemble(_ configuration: ServerConfiguration, log: ServerLog) async throws(StartFailure) -> AssembledServer {
         let logger = log.logger("rotator")
         let clock = SystemClock()
-        let catalogue = Catalogue()
-        let clients = ClientDirectory(environment: configuration.proxyKeys.map(Installation.clientKeys))
-        let slot = BackingSlot()
+        let foreground = Foreground(
+            clients: ClientDirectory(environment: configuration.proxyKeys.map(Installation.clientKeys)),
+            traffic: TrafficRecorder(
+                replica: HostName.current,
+                log: RequestLogSettings(
+                    directory: configuration.requestLogPath, bytesMax: configuration.requestLogBytesMax, ageMax: configuration.requestLogAgeMax),
+                clock: { clock.now() }, logger: log.logger("history")))
+        let slot = BackingSlot(foreground.traffic)
         do throws(StartFailure) {
-            slot.fill(try await Backing.open(configuration, catalogue: catalogue, clients: clients, clock: clock, log: log))
+            slot.fill(try await Backing.open(configuration, serving: foreground, clock: clock, log: log))
         } catch {
             guard configuration.storeURL.isShareable, error.mayPass else { throw error }
             slot.stayEmpty(because: error.line)
@@ -44,9 +49,9 @@ enum Wiring {
         let server: HTTPServer
         do throws(ServerStartError) {
             server = try HTTPServer(
-                settings: ProxySettings(configuration), catalogue: catalogue, clients: clients,
+                settings: ProxySettings(configuration), catalogue: foreground.catalogue, clients: foreground.clients,
                 adapters: AdapterSource(adapter: { adapters[$0] }, adapterForUnknownService: adapters.unknownServiceLookup),
-                operations: slot.operations, localHandler: slot, clock: clock, logger: logger
+                operations: slot.operations, localHandler: slot, usageSink: foreground.traffic, clock: clock, logger: logger
             )
         } catch {
             await slot.backing?.store.close()
@@ -57,21 +62,24 @@ enum Wiring {
         return AssembledServer(
             address: "http://\(host):\(server.port)",
             work: {
-                if slot.backing == nil {
-                    switch await reach(configuration, catalogue: catalogue, clients: clients, clock: clock, log: log, slot: slot) {
-                    case .reached(let backing):
-                        slot.fill(backing)
-                        server.catalogueLoaded()
-                        logger.notice("the store has been reached", metadata: ["variable": "\(configuration.storeVariable)"])
-                    case .failed(let failure): return failure
-                    case .cancelled: return nil
+                await withTaskGroup(returning: StartFailure?.self) { group in
+                    // From the beginning: requests are answered and recorded while the store has not been reached.
+                    group.addTask { await foreground.traffic.run(slot.eventSource { await server.openStreamCount() }) }
+                    if slot.backing == nil {
+                        switch await reach(configuration, serving: foreground, clock: clock, log: log, slot: slot) {
+                        case .reached(let backing):
+                            slot.fill(backing)
+                            server.catalogueLoaded()
+                            logger.notice("the store has been reached", metadata: ["variable": "\(configuration.storeVariable)"])
+                        case .failed(let failure):
+                            group.cancelAll()
+                            return failure
+                        case .cancelled: return nil
+                        }
                     }
+                    for job in slot.backing?.jobs(log) ?? [] { group.addTask { await job() } }
+                    return nil
                 }
-                guard let backing = slot.backing else { return nil }
-                await withTaskGroup { group in
-                    for job in backing.jobs(log) { group.addTask { await job() } }
-                }
-                return nil
             },
             drain: { await server.shutDown(grace: $0) },
             close: { await slot.backing?.store.close() }
@@ -84,14 +92,14 @@ enum Wiring {
 
     /// Tries again and again, ever more slowly up to every two seconds.
     private static func reach(
-        _ configuration: ServerConfiguration, catalogue: Catalogue, clients: ClientDirectory, clock: SystemClock, log: ServerLog, slot: BackingSlot
+        _ configuration: ServerConfiguration, serving foreground: Foreground, clock: SystemClock, log: ServerLog, slot: BackingSlot
     ) async -> Attempt {
         var pause = Duration.milliseconds(100)
         while !Task.isCancelled {
             try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
             if Task.isCancelled { break }
             do throws(StartFailure) {
-                return .reached(try await Backing.open(configuration, catalogue: catalogue, clients: clients, clock: clock, log: log))
+                return .reached(try await Backing.open(configuration, serving: foreground, clock: clock, log: log))
             } catch {
                 guard error.mayPass else { return .failed(error) }
                 slot.stayEmpty(because: error.line)

@@ -48,6 +48,9 @@ func text(_ secret: Secret?) -> String? {
         #expect(configuration.bodyBytesMax == 67_108_864)
         #expect(configuration.httpProxy == nil && configuration.httpsProxy == nil && configuration.allProxy == nil && configuration.noProxy == nil)
         #expect(configuration.upstreamCAFile == nil)
+        #expect(configuration.requestLogBytesMax == 268_435_456)
+        #expect(configuration.requestLogAgeMax == .seconds(604_800))
+        #expect(configuration.requestLogPath == "./data/requests")
         #expect(configuration.metricsToken == nil)
         #expect(configuration.logLevel == .info)
         #expect(configuration.logFormat == .text)
@@ -69,6 +72,7 @@ func text(_ secret: Secret?) -> String? {
         ("REDIS_URL", "unix:/run/redis.sock"), ("REDIS_HOST", "cache"), ("REDIS_PORT", "7000"), ("REDIS_DB", "15"), ("PROXY_PUBLIC_BASE_URL", "https://llm.example.com/"), ("PROXY_TIMEOUT", "0.5"), ("PROXY_CONNECT_TIMEOUT", "1"),
         ("PROXY_FIRST_BYTE_TIMEOUT", "86400"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.001"), ("PROXY_MAX_ATTEMPTS", "1"), ("MAX_BODY_BYTES", "1"),
         ("HTTP_PROXY", "proxy:3128"), ("https_proxy", "http://u:p@proxy:3128/"), ("ALL_PROXY", "socks5://127.0.0.1:1080"), ("NO_PROXY", "*"),
+        ("REQUEST_LOG_MAX_BYTES", "0"), ("REQUEST_LOG_MAX_BYTES", "1048576"), ("REQUEST_LOG_MAX_AGE", "0"), ("REQUEST_LOG_MAX_AGE", "3600.5"),
         ("METRICS_TOKEN", "t"), ("LOG_LEVEL", "TRACE"), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "json"), ("SHUTDOWN_GRACE_SECONDS", "0"),
     ])
     func `a good value is taken`(_ name: String, _ value: String) {
@@ -119,6 +123,7 @@ func text(_ secret: Secret?) -> String? {
         ("PROXY_CONNECT_TIMEOUT", "-1"), ("PROXY_FIRST_BYTE_TIMEOUT", "86400.001"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.0001"), ("PROXY_MAX_ATTEMPTS", "0"),
         ("MAX_BODY_BYTES", "64M"), ("MAX_BODY_BYTES", "0"), ("HTTP_PROXY", "ftp://proxy"), ("HTTPS_PROXY", "http://"), ("ALL_PROXY", "socks9://h"),
         ("NO_PROXY", "a\nb"), ("UPSTREAM_CA_FILE", "/nonexistent/ca.pem"), ("UPSTREAM_CA_FILE", "/"), ("METRICS_TOKEN", "a b"), ("LOG_LEVEL", "loud"),
+        ("REQUEST_LOG_MAX_BYTES", "1000"), ("REQUEST_LOG_MAX_BYTES", "1G"), ("REQUEST_LOG_MAX_AGE", "7d"), ("REQUEST_LOG_MAX_AGE", "31536001"),
         ("LOG_FORMAT", "xml"), ("SHUTDOWN_GRACE_SECONDS", "forever"),
     ])
     func `a bad value is one line that names the variable and what is accepted`(_ name: String, _ value: String) throws {

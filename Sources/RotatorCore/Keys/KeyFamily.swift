@@ -16,6 +16,8 @@ final class KeyFamily: Sendable {
         var change = 0
         /// The latest moment that was handed in: threads' clocks may differ by a little, and standing never goes back in time.
         var latest = Moment.distantPast
+        /// Changes of state for whoever watches them; nil while nobody does.
+        var stateChanges: StateChangeLog?
     }
 
     /// Keys that one lease brings back at most when they are due, so that none pays for a whole pool.
@@ -64,6 +66,13 @@ final class KeyFamily: Sendable {
         let former = unsafe entry.shown
         let shown = KeyEntry.Shown(standing)
         unsafe entry.shown = shown
+        if shown.state != former.state, state.stateChanges != nil {
+            let isTold = shown.state != .active && shown.state != .disabled
+            state.stateChanges?.append(
+                KeyStateChange(
+                    key: entry.id, service: entry.serviceID, from: former.state, to: shown.state, reason: isTold ? standing.reason : "",
+                    until: isTold ? standing.until : nil, at: now))
+        }
         entry.memory.store(standing.memory, ordering: .relaxed)
         entry.awaitsTrial.store(standing.circuit.awaitsTrial, ordering: .releasing)
         for board in state.boards where board.contains(entry) {

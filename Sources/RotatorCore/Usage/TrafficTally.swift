@@ -20,6 +20,9 @@ public struct TrafficTally: Sendable, Hashable {
     /// Nothing yet.
     public init() {}
 
+    /// Whether nothing was counted.
+    public var isEmpty: Bool { requests == 0 && attempts == 0 }
+
     /// Takes in what was counted elsewhere.
     public mutating func add(_ other: TrafficTally) {
         requests = requests.addingCapped(other.requests)
@@ -66,27 +69,44 @@ public struct DurationHistogram: Sendable, Hashable {
     private static let least = 16_384.0
     private static let growth = 1.17
     static let bucketCount = 141
+    /// No bucket counts further than this, so that a sum of all of them can be counted in 64 bits.
+    private static let countMax = UInt64(Int64.max) / UInt64(bucketCount)
 
-    /// By bucket, up to the last one that holds any.
+    /// The first bucket that holds any; 0 where none does.
+    private(set) var first = 0
+    /// From ``first`` on, up to the last bucket that holds any.
     private(set) var counts: [UInt64] = []
 
     /// None yet.
     public init() {}
 
     /// How many there were.
-    public var count: UInt64 { counts.reduce(0, &+) }
+    public var count: UInt64 { counts.reduce(0, +) }
 
     /// Takes in one duration in nanoseconds.
-    public mutating func observe(_ nanoseconds: Int64) {
-        let bucket = Self.bucket(of: nanoseconds)
-        if counts.count <= bucket { counts.append(contentsOf: repeatElement(0, count: bucket + 1 - counts.count)) }
-        counts[bucket] &+= 1
-    }
+    public mutating func observe(_ nanoseconds: Int64) { add(1, to: Self.bucket(of: nanoseconds)) }
+
+    /// Takes in one duration of the bucket that ``bucket(of:)`` named.
+    package mutating func observe(bucket: Int) { add(1, to: bucket) }
 
     /// Takes in what was observed elsewhere.
     public mutating func add(_ other: DurationHistogram) {
-        if counts.count < other.counts.count { counts.append(contentsOf: repeatElement(0, count: other.counts.count - counts.count)) }
-        for (bucket, count) in other.counts.enumerated() { counts[bucket] &+= count }
+        if counts.isEmpty {
+            self = other
+            return
+        }
+        for (index, count) in other.counts.enumerated() where count > 0 { add(count, to: other.first + index) }
+    }
+
+    private mutating func add(_ count: UInt64, to bucket: Int) {
+        if counts.isEmpty { first = bucket }
+        if bucket < first {
+            counts.insert(contentsOf: repeatElement(0, count: first - bucket), at: 0)
+            first = bucket
+        }
+        let index = bucket - first
+        if counts.count <= index { counts.append(contentsOf: repeatElement(0, count: index + 1 - counts.count)) }
+        counts[index] = min(Self.countMax, counts[index] + count)
     }
 
     /// The duration, in nanoseconds, below which the given part of all lies; nil where there is none. The middle of its bucket.
@@ -95,16 +115,17 @@ public struct DurationHistogram: Sendable, Hashable {
         guard all > 0 else { return nil }
         let wanted = max(1, UInt64((min(max(part, 0), 1) * Double(all)).rounded(.up)))
         var seen: UInt64 = 0
-        for (bucket, count) in counts.enumerated() {
-            seen &+= count
-            if seen >= wanted { return Self.middle(of: bucket) }
+        for (index, count) in counts.enumerated() {
+            seen += count
+            if seen >= wanted { return Self.middle(of: first + index) }
         }
-        return Self.middle(of: counts.count - 1)
+        return Self.middle(of: first + counts.count - 1)
     }
 
     private static let ends: [Double] = (0..<bucketCount - 1).map { bucket in (0..<bucket).reduce(least) { end, _ in end * growth } }
 
-    private static func bucket(of nanoseconds: Int64) -> Int {
+    /// The bucket of a duration in nanoseconds.
+    package static func bucket(of nanoseconds: Int64) -> Int {
         let value = Double(nanoseconds)
         var low = 0
         var high = ends.count
@@ -124,28 +145,28 @@ public struct DurationHistogram: Sendable, Hashable {
     // MARK: As octets
 
     fileprivate func append(to out: inout [UInt8]) {
-        let first = counts.firstIndex { $0 > 0 } ?? 0
-        let held = counts.isEmpty ? [] : counts[first...]
         out.appendVariableLength(UInt64(first))
-        out.appendVariableLength(UInt64(held.count))
-        for count in held { out.appendVariableLength(count) }
+        out.appendVariableLength(UInt64(counts.count))
+        for count in counts { out.appendVariableLength(count) }
     }
 
     fileprivate init?(from octets: inout ArraySlice<UInt8>) {
         guard let first = octets.popVariableLength(), let held = octets.popVariableLength(), first <= UInt64(Self.bucketCount),
-            held <= UInt64(Self.bucketCount), first + held <= UInt64(Self.bucketCount)
+            held <= UInt64(Self.bucketCount), first + held <= UInt64(Self.bucketCount), held > 0 || first == 0
         else { return nil }
-        counts = held == 0 ? [] : Array(repeating: 0, count: Int(first))
         for _ in 0..<held {
-            guard let count = octets.popVariableLength() else { return nil }
+            guard let count = octets.popVariableLength(), count <= Self.countMax else { return nil }
             counts.append(count)
         }
+        // As it was written: with something in the buckets at both ends.
+        guard counts.first != 0, counts.last != 0 else { return nil }
+        self.first = Int(first)
     }
 }
 
 extension [UInt8] {
-    /// Seven bits an octet, the least significant first (LEB128).
-    fileprivate mutating func appendVariableLength(_ number: UInt64) {
+    /// Appends a number, seven bits an octet, the least significant first (LEB128).
+    package mutating func appendVariableLength(_ number: UInt64) {
         var rest = number
         while rest >= 0x80 {
             append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -156,13 +177,16 @@ extension [UInt8] {
 }
 
 extension ArraySlice<UInt8> {
-    /// The number that stands at the beginning; nil where none does.
-    fileprivate mutating func popVariableLength() -> UInt64? {
+    /// Takes out the number that stands at the beginning; nil where none does, or one that is longer than it need be.
+    package mutating func popVariableLength() -> UInt64? {
         var number: UInt64 = 0
-        for shift in stride(from: UInt64(0), through: 63, by: 7) {
-            guard let octet = popFirst() else { return nil }
+        var shift: UInt64 = 0
+        while let octet = popFirst() {
+            if shift == 63, octet > 1 { return nil }
             number |= UInt64(octet & 0x7F) << shift
-            if octet & 0x80 == 0 { return number }
+            if octet & 0x80 == 0 { return octet == 0 && shift > 0 ? nil : number }
+            shift += 7
+            if shift > 63 { return nil }
         }
         return nil
     }

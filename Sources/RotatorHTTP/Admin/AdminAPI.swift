@@ -9,6 +9,7 @@ public import RotatorCore
 /// (RFC 9457). HEAD is answered as GET with its body: whoever writes the answer to the connection leaves the body out.
 public final class AdminAPI: LocalHandler {
     let administration: Administration
+    let traffic: TrafficRecorder?
     let logger: Logger
     private let tokens: AdminTokens
     private let throttle = LoginThrottle()
@@ -22,6 +23,7 @@ public final class AdminAPI: LocalHandler {
     ///
     /// - Parameters:
     ///   - administration: what the routes read and change.
+    ///   - traffic: what statistics, request log and events tell; nil: there are none.
     ///   - tokenSecret: signs and checks the tokens (HMAC-SHA-256).
     ///   - tokenLifetime: how long a token is good for, in whole seconds.
     ///   - publicBaseURL: `proxy_public_base_url` of `GET /admin/app-config`.
@@ -31,6 +33,7 @@ public final class AdminAPI: LocalHandler {
     ///   - verifyCredentials: whether a user name and password are right; must take the same time either way.
     public init(
         administration: Administration,
+        traffic: TrafficRecorder? = nil,
         tokenSecret: [UInt8],
         tokenLifetime: Duration = .seconds(43_200),
         publicBaseURL: String,
@@ -40,6 +43,7 @@ public final class AdminAPI: LocalHandler {
         verifyCredentials: @escaping @Sendable (_ user: String, _ password: String) async -> Bool
     ) async {
         self.administration = administration
+        self.traffic = traffic
         self.logger = logger
         self.clock = clock
         self.publicBaseURL = publicBaseURL
@@ -65,8 +69,8 @@ public final class AdminAPI: LocalHandler {
     private func answer(_ request: LocalRequest) async throws(AdminProblem) -> LocalResponse {
         let route = AdminRoute(path: request.path)
         // Before anything is said about a path: without a token, the API tells nobody what it has.
-        var user = ""
-        if route?.isOpen != true { user = try await authenticate(request) }
+        var holder = AdminTokens.Holder(user: "", end: .distantPast)
+        if route?.isOpen != true { holder = try await authenticate(request) }
         guard let route else { throw AdminProblem(code: .routeNotFound, detail: "There is nothing at this path. GET /openapi.json lists what there is.") }
         guard route.methods.contains(request.method) else {
             let allowed = route.methods.joined(separator: ", ")
@@ -79,15 +83,18 @@ public final class AdminAPI: LocalHandler {
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q"]
             case .services where isListing, .clients where isListing, .audit: ["after", "limit"]
+            case .stats: ["window", "service", "top"]
+            case .exchanges: ExchangeFilter.parameters
             default: []
             }
         let query = try AdminQuery(request.query, known: known)
-        return try await answer(request, to: route, query: query, user: user)
+        return try await answer(request, to: route, query: query, by: holder)
     }
 
     private func answer(
-        _ request: LocalRequest, to route: AdminRoute, query: AdminQuery, user: String
+        _ request: LocalRequest, to route: AdminRoute, query: AdminQuery, by holder: AdminTokens.Holder
     ) async throws(AdminProblem) -> LocalResponse {
+        let user = holder.user
         let method = request.method == "HEAD" ? "GET" : request.method
         switch (method, route) {
         case (_, .openAPI): return .json(openAPIDocument)
@@ -120,6 +127,10 @@ public final class AdminAPI: LocalHandler {
         case ("PATCH", .client(let id)): return try await patchClient(id, request, by: user)
         case (_, .client(let id)): return try await deleteClient(id, by: user)
         case (_, .audit): return try await listAudit(query)
+        case (_, .stats): return try await showStats(query)
+        case (_, .exchanges): return try await listExchanges(query)
+        case (_, .exchange(let id)): return try await showExchange(id)
+        case (_, .events): return try listen(request, until: holder.end)
         }
     }
 
@@ -132,16 +143,16 @@ public final class AdminAPI: LocalHandler {
         }
     }
 
-    private func authenticate(_ request: LocalRequest) async throws(AdminProblem) -> String {
+    private func authenticate(_ request: LocalRequest) async throws(AdminProblem) -> AdminTokens.Holder {
         let given = request.fields.lines.filter { $0.name.utf8.elementsEqual(ignoringASCIICase: "Authorization".utf8) }
         guard given.count == 1, let credential = given.first?.value else {
             throw .invalidCredential(.invalidToken, "A bearer token is required. POST /admin/login gives one.")
         }
         let parts = credential.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].utf8.elementsEqual(ignoringASCIICase: "Bearer".utf8),
-            let user = await tokens.user(of: String(parts[1].drop { $0 == " " }))
+            let holder = await tokens.holder(of: String(parts[1].drop { $0 == " " }))
         else { throw .invalidCredential(.invalidToken, "The bearer token is wrong or has expired. POST /admin/login gives another.") }
-        return user
+        return holder
     }
 
     private func logIn(_ request: LocalRequest) async throws(AdminProblem) -> LocalResponse {

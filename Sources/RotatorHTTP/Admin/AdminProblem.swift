@@ -18,6 +18,7 @@ struct AdminProblem: Error, Sendable, Hashable {
         case serviceNotFound = "service_not_found"
         case keyNotFound = "key_not_found"
         case clientNotFound = "client_not_found"
+        case requestNotFound = "request_not_found"
         case methodNotAllowed = "method_not_allowed"
         case duplicateSlug = "duplicate_slug"
         case duplicateKey = "duplicate_key"
@@ -25,18 +26,19 @@ struct AdminProblem: Error, Sendable, Hashable {
         case bodyTooLarge = "body_too_large"
         case tooManyAttempts = "too_many_attempts"
         case storeUnavailable = "store_unavailable"
+        case tooManyListeners = "too_many_listeners"
         case internalError = "internal_error"
 
         var status: Int {
             switch self {
             case .invalidJSON, .unknownMember, .missingMember, .invalidMember, .invalidParameter, .invalidBody: 400
             case .invalidCredentials, .invalidToken: 401
-            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound: 404
+            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound, .requestNotFound: 404
             case .methodNotAllowed: 405
             case .duplicateSlug, .duplicateKey, .duplicateName: 409
             case .bodyTooLarge: 413
             case .tooManyAttempts: 429
-            case .storeUnavailable: 503
+            case .storeUnavailable, .tooManyListeners: 503
             case .internalError: 500
             }
         }

@@ -36,17 +36,17 @@ struct AdminQuery {
     }
 
     /// A number of digits alone.
-    private static func number(_ text: String) -> Int64? {
+    static func number(_ text: String) -> Int64? {
         text.utf8.allSatisfy { 0x30...0x39 ~= $0 } ? Int64(text) : nil
     }
 
-    /// `application/x-www-form-urlencoded`, as browsers write it.
-    private static func decoded(_ text: Substring) -> String? {
+    /// Percent-encoded UTF-8; `application/x-www-form-urlencoded`, as browsers write queries, unless `plusIsSpace` is false.
+    static func decoded(_ text: Substring, plusIsSpace: Bool = true) -> String? {
         var octets: [UInt8] = []
         var rest = text.utf8[...]
         while let octet = rest.popFirst() {
             switch octet {
-            case UInt8(ascii: "+"): octets.append(0x20)
+            case UInt8(ascii: "+") where plusIsSpace: octets.append(0x20)
             case UInt8(ascii: "%"):
                 guard let high = rest.popFirst(), let low = rest.popFirst(),
                     let first = Character(Unicode.Scalar(high)).hexDigitValue, let second = Character(Unicode.Scalar(low)).hexDigitValue

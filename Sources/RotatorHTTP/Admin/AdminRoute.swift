@@ -21,6 +21,11 @@ enum AdminRoute: Hashable {
     case clients
     case client(ClientID)
     case audit
+    case stats
+    case exchanges
+    /// All exchanges under one request id.
+    case exchange(String)
+    case events
 
     /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1, the format is `generic`.
     static let all: [(template: String, route: AdminRoute)] = [
@@ -41,6 +46,10 @@ enum AdminRoute: Hashable {
         ("/admin/client-keys", .clients),
         ("/admin/client-keys/{id}", .client(ClientID(1))),
         ("/admin/audit", .audit),
+        ("/admin/stats", .stats),
+        ("/admin/requests", .exchanges),
+        ("/admin/requests/{id}", .exchange("1")),
+        ("/admin/events", .events),
     ]
 
     /// The route of `path`; nil where there is none. Ids are positive integers without sign or leading zeros.
@@ -60,6 +69,12 @@ enum AdminRoute: Hashable {
         case ("client-keys", 2):
             guard let id = Self.number(rest[1]).map(ClientID.init) else { return nil }
             self = .client(id)
+        case ("stats", 1): self = .stats
+        case ("events", 1): self = .events
+        case ("requests", 1): self = .exchanges
+        case ("requests", 2):
+            guard let id = AdminQuery.decoded(rest[1], plusIsSpace: false), !id.isEmpty, id.utf8.count <= 256 else { return nil }
+            self = .exchange(id)
         case ("proxy-configs", 1): self = .services
         case ("proxy-configs", 2...):
             guard let id = Self.number(rest[1]).map(ServiceID.init) else { return nil }
@@ -90,7 +105,7 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .formatRules, .audit: ["GET", "HEAD"]
+        case .openAPI, .appConfig, .keyExport, .formatRules, .audit, .stats, .exchanges, .exchange, .events: ["GET", "HEAD"]
         case .login, .keyBatch, .keyReset, .rulesExplanation: ["POST"]
         case .services, .clients: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
@@ -108,6 +123,7 @@ enum AdminRoute: Hashable {
         case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit: false
         case .rules, .formatRules, .rulesExplanation: false
         case .clients, .client: false
+        case .stats, .exchanges, .exchange, .events: false
         }
     }
 

@@ -38,12 +38,18 @@ struct AdminTokens: Sendable {
         return try await keys.sign(Claims(iss: Self.issuer, sub: user, iat: now, exp: now + lifetimeSeconds))
     }
 
+    /// Whose a token is, and until when.
+    struct Holder: Sendable, Hashable {
+        var user: String
+        var end: Moment
+    }
+
     /// The user whom `token` names; nil when it is not one of ours or is no longer good.
-    func user(of token: String) async -> String? {
+    func holder(of token: String) async -> Holder? {
         // 32 octets leave two bits of the last character unused. Only the canonical one passes, so that no second spelling of a token exists.
         guard let last = token.last, "AEIMQUYcgkosw048".contains(last) else { return nil }
         guard let claims = try? await keys.verify(token, as: Claims.self) else { return nil }
         guard claims.iss == Self.issuer, clock().milliseconds / 1_000 < claims.exp else { return nil }
-        return claims.sub
+        return Holder(user: claims.sub, end: Moment(seconds: claims.exp))
     }
 }

@@ -14,16 +14,20 @@ public struct OperationsSource: Sendable {
     public var isStoreUp: @Sendable () async -> Bool
     /// How many keys each service has in each state: slug, state, count.
     public var keyCounts: @Sendable () async -> [(service: String, state: String, count: Int)]
+    /// What was counted of exchanges.
+    public var traffic: @Sendable () async -> TrafficCounters
 
     /// The questions.
     public init(
         missing: @escaping @Sendable () async -> [String],
         isStoreUp: @escaping @Sendable () async -> Bool,
-        keyCounts: @escaping @Sendable () async -> [(service: String, state: String, count: Int)]
+        keyCounts: @escaping @Sendable () async -> [(service: String, state: String, count: Int)],
+        traffic: @escaping @Sendable () async -> TrafficCounters = { TrafficCounters() }
     ) {
         self.missing = missing
         self.isStoreUp = isStoreUp
         self.keyCounts = keyCounts
+        self.traffic = traffic
     }
 }
 
@@ -193,6 +197,13 @@ public final class HTTPServer: Sendable {
             body: Array("{\"type\":\"about:blank\",\"title\":\"\(code)\",\"status\":\(status),\"detail\":\"\(detail)\",\"code\":\"\(code)\"}".utf8))
     }
 
+    /// How many streams are being forwarded.
+    public func openStreamCount() async -> Int {
+        var count = 0
+        for worker in workers { count += await worker.reactor.call { worker.openStreams } }
+        return count
+    }
+
     private func metrics() async -> LocalResponse {
         var services: [String: ServiceReport] = [:]
         var openStreams = 0
@@ -205,7 +216,7 @@ public final class HTTPServer: Sendable {
         }
         let text = MetricsText(
             services: services, openStreams: openStreams, openConnections: openConnections,
-            keyCounts: await operations.keyCounts(), isStoreUp: await operations.isStoreUp()).text
+            keyCounts: await operations.keyCounts(), traffic: await operations.traffic(), isStoreUp: await operations.isStoreUp()).text
         return LocalResponse(status: 200, fields: [HeaderField("Content-Type", "text/plain; version=0.0.4; charset=utf-8"), HeaderField("Cache-Control", "no-store")], body: Array(text.utf8))
     }
 }

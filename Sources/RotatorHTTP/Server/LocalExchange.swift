@@ -12,6 +12,7 @@ final class LocalExchange: Exchange {
     private var path = ""
     private var query: String?
     private let worker: Worker
+    private var pump: BodyPump?
 
     init(request: MessageHead, connection: ServerConnection, path: String = "", query: String? = nil, error: ProxyError? = nil) {
         self.error = error
@@ -72,7 +73,18 @@ final class LocalExchange: Exchange {
         letGo()
         worker.forget(ticket)
         isAnswered = true
+        pump?.end()
+        pump = nil
     }
+
+    override func clientHalfClosed() {
+        // Nobody is left to read a stream; a whole answer is on its way already.
+        if pump != nil { connection?.close() }
+    }
+
+    override func outputDrained() { pump?.outputDrained() }
+
+    override func serverDrains() { endStream() }
 
     private func answerError() {
         guard let error, let connection else { return }
@@ -86,9 +98,18 @@ final class LocalExchange: Exchange {
 
     /// Sends the whole answer.
     func send(_ response: LocalResponse) {
-        guard let connection, !isAnswered else { return }
+        guard let connection, !isAnswered else {
+            response.stream?.cancel()
+            return
+        }
         isAnswered = true
         letGo()
+        if let stream = response.stream, !request.methodView.equals("HEAD"), !worker.isDraining { pump = BodyPump(stream, of: self, on: worker.reactor) }
+        let isChunked = request.minorVersion >= 1
+        if pump != nil, !isChunked {
+            connection.closeAfterResponse()
+            responseEndsWithConnection = true
+        }
         let out = connection.output
         LocalExchange.appendStatusLine(response.status, to: out)
         for field in response.fields.lines {
@@ -97,7 +118,9 @@ final class LocalExchange: Exchange {
             out.append(text: field.value)
             out.append("\r\n")
         }
-        if response.status != 204, response.status != 304 {
+        if pump != nil {
+            if isChunked { out.append("Transfer-Encoding: chunked\r\n") }
+        } else if response.status != 204, response.status != 304 {
             out.append("Content-Length: ")
             out.append(decimal: response.body.count)
             out.append("\r\n")
@@ -111,7 +134,37 @@ final class LocalExchange: Exchange {
             out.append("Connection: keep-alive\r\n")
         }
         out.append("\r\n")
+        if let pump {
+            connection.flush()
+            return pump.pull()
+        }
+        response.stream?.cancel()
         if !request.methodView.equals("HEAD"), response.status != 204, response.status != 304 { out.append(response.body) }
+        connection.finishResponse()
+    }
+
+    /// Sends the next octets of a stream; returns whether the client takes more of them now.
+    func relay(_ octets: [UInt8]) -> Bool {
+        guard let connection, pump != nil else { return false }
+        if octets.isEmpty { return true }
+        let out = connection.output
+        let isChunked = request.minorVersion >= 1
+        if isChunked {
+            out.append(hexadecimal: octets.count)
+            out.append("\r\n")
+        }
+        out.append(octets)
+        if isChunked { out.append("\r\n") }
+        connection.flush()
+        return connection.backlog < ServerConnection.backlogLimit
+    }
+
+    /// Ends a stream where it stands.
+    func endStream() {
+        guard let connection, let pump else { return }
+        self.pump = nil
+        pump.end()
+        if request.minorVersion >= 1 { connection.output.append("0\r\n\r\n") }
         connection.finishResponse()
     }
 

@@ -28,14 +28,16 @@ public struct LocalRequest: Sendable {
     }
 }
 
-/// The whole answer to a ``LocalRequest``. The server adds `Content-Length`, `Date`, `Connection` and the request id.
+/// The answer to a ``LocalRequest``. The server adds `Content-Length`, `Date`, `Connection` and the request id.
 public struct LocalResponse: Sendable {
     /// 200…599.
     public var status: Int
     /// The field lines, without framing.
     public var fields: HeaderFields
-    /// The whole body.
+    /// The whole body; nothing where there is a ``stream``.
     public var body: [UInt8]
+    /// A body that comes bit by bit, in chunks; nil where ``body`` is all of it.
+    public var stream: (any StreamedBody)?
 
     /// A whole answer.
     public init(status: Int, fields: HeaderFields = [], body: [UInt8] = []) {
@@ -43,6 +45,20 @@ public struct LocalResponse: Sendable {
         self.fields = fields
         self.body = body
     }
+
+    /// An answer whose body comes bit by bit.
+    public init(status: Int, fields: HeaderFields = [], stream: any StreamedBody) {
+        self.init(status: status, fields: fields)
+        self.stream = stream
+    }
+}
+
+/// A body that comes bit by bit. It is ended when the server shuts down; whoever made it must bound what waits in it.
+public protocol StreamedBody: AnyObject, Sendable {
+    /// The next octets; nil at the end. Called by one task at a time, as the client reads; must return soon after ``cancel()``.
+    func next() async -> [UInt8]?
+    /// Nobody reads any further. Any thread may call it, more than once.
+    func cancel()
 }
 
 /// Answers what is not proxied. Runs on Swift's ordinary executor, never on a reactor: it may wait for a store.

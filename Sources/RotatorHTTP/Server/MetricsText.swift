@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 
+internal import RotatorCore
+
 /// The Prometheus text exposition format 0.0.4.
 struct MetricsText {
     private(set) var text = ""
 
-    init(services: [String: ServiceReport], openStreams: Int, openConnections: Int, keyCounts: [(service: String, state: String, count: Int)], isStoreUp: Bool) {
+    init(services: [String: ServiceReport], openStreams: Int, openConnections: Int, keyCounts: [(service: String, state: String, count: Int)], traffic: TrafficCounters, isStoreUp: Bool) {
         let sorted = services.sorted { $0.key < $1.key }
         family("rotator_requests_total", "counter", "Requests answered on the proxy surface, by service and status (499: the client left before the answer).")
         for (slug, service) in sorted {
@@ -20,7 +22,20 @@ struct MetricsText {
         for (slug, service) in sorted { histogram("rotator_first_byte_seconds", slug, service.firstByte) }
         family("rotator_keys", "gauge", "Keys by service and state.")
         for entry in keyCounts { sample("rotator_keys", "service=\"\(entry.service)\",state=\"\(entry.state)\"", String(entry.count)) }
-        family("rotator_tokens_total", "counter", "Tokens by service and kind.")
+        let counted = traffic.services.sorted { $0.key < $1.key }
+        family("rotator_tokens_total", "counter", "Tokens by service and kind; cached_input is a part of input, reasoning of output.")
+        for (slug, service) in counted {
+            let usage = service.usage
+            for (kind, count) in [("input", usage.input), ("output", usage.output), ("cached_input", usage.cachedInput), ("reasoning", usage.reasoning)] {
+                sample("rotator_tokens_total", "service=\"\(slug)\",kind=\"\(kind)\"", String(count))
+            }
+        }
+        family("rotator_usage_unknown_total", "counter", "Requests with an answer of 2xx whose tokens are not known, by service.")
+        for (slug, service) in counted { sample("rotator_usage_unknown_total", "service=\"\(slug)\"", String(service.unknownUsage)) }
+        family("rotator_history_dropped_total", "counter", "What history lacks: requests that were not counted, rows that the store never got, records of the request log.")
+        for (kind, count) in [("requests", traffic.droppedRequests), ("rows", traffic.droppedRows), ("log_records", traffic.droppedLogRecords)] {
+            sample("rotator_history_dropped_total", "kind=\"\(kind)\"", String(count))
+        }
         family("rotator_open_streams", "gauge", "Streams that are being forwarded.")
         sample("rotator_open_streams", nil, String(openStreams))
         family("rotator_open_connections", "gauge", "Client connections.")

@@ -31,6 +31,8 @@ class Exchange {
     func clientHalfClosed() {}
     /// The connection is gone; nothing can be answered.
     func clientGone() {}
+    /// The server is going down: what would never end by itself is to end now.
+    func serverDrains() {}
     /// The client has read what was waiting for it.
     func outputDrained() {}
 }
@@ -511,7 +513,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
 
     /// The server is going down: an idle connection has nothing to wait for.
     func drain() {
-        if stage == .idle, requestCount > 0, input == nil { close() }
+        if stage == .idle, requestCount > 0, input == nil { close() } else { exchange?.serverDrains() }
     }
 
     /// The grace is over.

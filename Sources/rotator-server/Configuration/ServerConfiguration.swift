@@ -59,6 +59,9 @@ struct ServerConfiguration: Sendable {
     var noProxy: String?
     /// A PEM file of extra trust roots.
     var upstreamCAFile: String?
+    /// What the request log may take in octets, and how long it keeps a record; 0 = it is off.
+    var requestLogBytesMax: Int
+    var requestLogAgeMax: Duration
     /// What `/metrics` wants as a bearer token; nil = nothing.
     var metricsToken: Secret?
     /// The least severe level that is written.
@@ -126,6 +129,8 @@ extension ServerConfiguration {
         let allProxy = reading.value(of: Variables.allProxy)
         let noProxy = reading.value(of: Variables.noProxy)
         let caFile = reading.value(of: Variables.upstreamCAFile)
+        let requestLogBytesMax = reading.value(of: Variables.requestLogMaxBytes)
+        let requestLogAgeMax = reading.value(of: Variables.requestLogMaxAge)
         let metricsToken = reading.value(of: Variables.metricsToken)
         let logLevel = reading.value(of: Variables.logLevel)
         let logFormat = reading.value(of: Variables.logFormat)
@@ -187,6 +192,8 @@ extension ServerConfiguration {
             allProxy: allProxy,
             noProxy: noProxy,
             upstreamCAFile: caFile,
+            requestLogBytesMax: requestLogBytesMax ?? 268_435_456,
+            requestLogAgeMax: requestLogAgeMax ?? .seconds(604_800),
             metricsToken: metricsToken,
             logLevel: logLevel ?? .info,
             logFormat: logFormat ?? .text,
@@ -197,6 +204,9 @@ extension ServerConfiguration {
 
     /// Where the generated encryption key lives.
     var masterKeyPath: String { Self.path("master.key", in: dataDirectory) }
+
+    /// Where the request log lives; nil = in memory, as the store.
+    var requestLogPath: String? { storeURL.place == .sqliteInMemory ? nil : Self.path("requests", in: dataDirectory) }
 
     private static func path(_ name: String, in directory: String) -> String { directory + (directory.hasSuffix("/") ? "" : "/") + name }
 

@@ -184,6 +184,22 @@ enum Variables {
 
     // MARK: Operating
 
+    /// What the request log may take.
+    static let requestLogMaxBytes = Variable<Int>(
+        name: "REQUEST_LOG_MAX_BYTES", initial: "268435456", accepted: "0, or a whole number from 1048576 to 1099511627776",
+        meaning: "bytes that the request log in DATA_DIR/requests may take; 0 switches it off"
+    ) { text throws(Rejection) in
+        let number = try TextParsing.wholeNumber(text, in: 0...1_099_511_627_776)
+        guard number == 0 || number >= 1_048_576 else { throw Rejection() }
+        return number
+    }
+
+    /// How long the request log keeps a record.
+    static let requestLogMaxAge = Variable<Duration>(
+        name: "REQUEST_LOG_MAX_AGE", initial: "604800", accepted: "seconds from 0 to 31536000, up to three decimals",
+        meaning: "seconds that the request log keeps a record at most; 0 switches it off"
+    ) { text throws(Rejection) in try TextParsing.seconds(text, millisecondsIn: 0...31_536_000_000) }
+
     /// What `/metrics` wants.
     static let metricsToken = Variable<Secret>(
         name: "METRICS_TOKEN", initial: "none", accepted: "1 to 8192 visible ASCII characters", meaning: "when set, /metrics wants it as a bearer token", masking: .whole
@@ -219,7 +235,7 @@ enum Variables {
         redisURL, redisHost, redisPort, redisPassword, redisDatabase,
         publicBaseURL, proxyTimeout, connectTimeout, firstByteTimeout, streamIdleTimeout, maxAttempts, maxBodyBytes,
         httpProxy, httpsProxy, allProxy, noProxy, upstreamCAFile,
-        metricsToken, logLevel, logFormat, shutdownGrace,
+        requestLogMaxBytes, requestLogMaxAge, metricsToken, logLevel, logFormat, shutdownGrace,
     ]
 }
 

@@ -13,6 +13,8 @@ struct AdminHarness {
     let log = LogCapture()
     let catalogue = Catalogue()
     let administration: Administration
+    let history = HistoryDouble()
+    let recorder: TrafficRecorder
     let api: AdminAPI
     var token = ""
 
@@ -27,8 +29,9 @@ struct AdminHarness {
         administration = Administration(
             store: store, catalogue: catalogue, adapter: adapter, clock: { clock.now }, logger: logger)
         if loaded { try await administration.load() }
+        recorder = .of(clock, store: history)
         api = await AdminAPI(
-            administration: administration, tokenSecret: Array(tokenSecret.utf8), publicBaseURL: "http://localhost:8000", version: "9.8.7",
+            administration: administration, traffic: recorder, tokenSecret: Array(tokenSecret.utf8), publicBaseURL: "http://localhost:8000", version: "9.8.7",
             clock: { clock.now }, logger: logger, verifyCredentials: { $0 == "ada" && $1 == "canary-password" })
         token = try await logIn()
     }

@@ -74,6 +74,19 @@ struct JSONWriter {
     }
 
     mutating func write(_ number: (some BinaryInteger)?) { writeLiteral(number.map { String($0) } ?? "null") }
+
+    /// A number with up to `places` decimals, 0…9; null where there is none, or none that JSON has. Beyond 9 × 10^9 without decimals.
+    mutating func write(_ number: Double?, places: Int) {
+        guard let number, number.isFinite, number.magnitude < 9e18 else { return writeLiteral("null") }
+        let scale = (0..<places).reduce(Int64(1)) { power, _ in power * 10 }
+        guard number.magnitude < 9e9 else { return writeLiteral(String(Int64(number))) }
+        let scaled = Int64((number * Double(scale)).rounded())
+        var decimals = String(scaled.magnitude % UInt64(scale))
+        decimals = String(repeating: "0", count: places - decimals.count) + decimals
+        while decimals.hasSuffix("0") { decimals.removeLast() }
+        writeLiteral("\(scaled < 0 ? "-" : "")\(scaled.magnitude / UInt64(scale))\(decimals.isEmpty ? "" : ".")\(decimals)")
+    }
+
     mutating func write(_ value: Bool) { writeLiteral(value ? "true" : "false") }
     mutating func write(_ moment: Moment?) { write(moment?.timestamp) }
 
@@ -95,6 +108,11 @@ struct JSONWriter {
     mutating func member(_ name: StaticString, _ moment: Moment?) {
         self.name(name)
         write(moment)
+    }
+
+    mutating func member(_ name: StaticString, _ number: Double?, places: Int) {
+        self.name(name)
+        write(number, places: places)
     }
 
     private mutating func separate() {

@@ -271,7 +271,8 @@ extension OpenAPIDocument {
                 "action": { "type": "string", "examples": ["service.update", "keys.export"] },
                 "subject": { "type": "string", "examples": ["service 3"] }
               }
-            }
+            },
+            \#(historySchemas)
           }
         }
         """#

@@ -330,7 +330,8 @@ extension OpenAPIDocument {
                 "503": { "$ref": "#/components/responses/ServiceUnavailable" }
               }
             }
-          }
+          },
+          \#(historyPaths)
         }
         """#
 }
