@@ -22,6 +22,10 @@ public struct AzureOpenAIAdapter: Adapter {
 
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.azureOpenAI.outcome(of: answer, at: now) }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
+    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 }
 

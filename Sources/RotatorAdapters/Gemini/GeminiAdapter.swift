@@ -31,6 +31,10 @@ public struct GeminiAdapter: Adapter {
 
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.geminiNative.outcome(of: answer, at: now) }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
+    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
 }
 

@@ -17,6 +17,8 @@ public struct GenericAdapter: Adapter {
 
     public func outcome(of answer: UpstreamAnswer, at now: Moment) -> AttemptOutcome { ProviderRules.generic.outcome(of: answer, at: now) }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
 }
 
