@@ -26,6 +26,10 @@ public struct AzureOpenAIAdapter: Adapter {
 
     public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
 
+    public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
+        Conversation.hash(path: path, model: path.segment(behind: "deployments"), body: body)
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 }
 

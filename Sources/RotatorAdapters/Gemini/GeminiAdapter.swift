@@ -35,6 +35,12 @@ public struct GeminiAdapter: Adapter {
 
     public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
 
+    public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
+        // The call aside: a conversation may be streamed at one time and not at another.
+        let segment = path.segment(behind: "models")
+        return Conversation.hash(path: path, model: segment.map { $0.lowerBound..<path.callStart(in: $0) }, body: body)
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
 }
 
