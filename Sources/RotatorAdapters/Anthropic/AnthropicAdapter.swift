@@ -22,6 +22,10 @@ public struct AnthropicAdapter: Adapter {
 
     public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
 
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
+        path.lastSegmentEquals("messages") ? UsageDialect.anthropic.meter(for: form) : nil
+    }
+
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { Conversation.hash(path: path, model: nil, body: body) }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }

@@ -35,6 +35,11 @@ public struct GeminiAdapter: Adapter {
 
     public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
 
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
+        if path.isGeminiGeneration { return UsageDialect.gemini.meter(for: form) }
+        return path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
+    }
+
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
         // The call aside: a conversation may be streamed at one time and not at another.
         let segment = path.segment(behind: "models")

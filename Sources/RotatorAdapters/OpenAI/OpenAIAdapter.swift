@@ -26,6 +26,10 @@ public struct OpenAIAdapter: Adapter {
 
     public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
 
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
+        path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
+    }
+
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
         Conversation.hash(path: path, model: path.segment(behind: "model"), body: body)
     }
