@@ -30,6 +30,10 @@ public struct AzureOpenAIAdapter: Adapter {
         path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
     }
 
+    public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? {
+        UsageRequest.edit(path: path, body: body).map { ($0, UsageChunkEditor()) }
+    }
+
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
         Conversation.hash(path: path, model: path.segment(behind: "deployments"), body: body)
     }
