@@ -26,6 +26,10 @@ public struct AnthropicAdapter: Adapter {
         path.lastSegmentEquals("messages") ? UsageDialect.anthropic.meter(for: form) : nil
     }
 
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
+        path.lastSegmentEquals("messages") ? OpeningDialect.anthropic.judge(for: form) : nil
+    }
+
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { Conversation.hash(path: path, model: nil, body: body) }
 
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }

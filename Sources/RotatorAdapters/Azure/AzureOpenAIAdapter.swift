@@ -30,6 +30,10 @@ public struct AzureOpenAIAdapter: Adapter {
         path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
     }
 
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
+        path.isOpenAIGeneration ? OpeningDialect.openAI.judge(for: form) : nil
+    }
+
     public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? {
         UsageRequest.edit(path: path, body: body).map { ($0, UsageChunkEditor()) }
     }

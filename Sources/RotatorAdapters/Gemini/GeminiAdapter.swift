@@ -40,6 +40,11 @@ public struct GeminiAdapter: Adapter {
         return path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
     }
 
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
+        if path.isGeminiGeneration { return OpeningDialect.gemini.judge(for: form) }
+        return path.isOpenAIGeneration ? OpeningDialect.openAI.judge(for: form) : nil
+    }
+
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
         // The call aside: a conversation may be streamed at one time and not at another.
         let segment = path.segment(behind: "models")
