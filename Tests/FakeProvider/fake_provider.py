@@ -19,6 +19,7 @@ import gc
 import gzip
 import hashlib
 import http
+import itertools
 import json
 import socket
 import ssl
@@ -26,6 +27,7 @@ import struct
 import sys
 import time
 import urllib.parse
+import zlib
 from typing import Any, AsyncIterator, Iterable, Iterator
 
 HEAD_BYTES_MAX = 1 << 20
@@ -78,7 +80,7 @@ class Record:
     __slots__ = (
         "seq", "connection", "tls", "received_at", "method", "target", "version", "head", "fields", "body_length",
         "body_sha256", "body", "body_raw_start", "body_complete_at", "trailers", "key", "key_source", "model", "dialect",
-        "behaviour", "status", "head_sent_at", "bytes_sent", "events_sent", "finished_at", "gone_at", "anomalies",
+        "behaviour", "status", "head_sent_at", "bytes_sent", "events_sent", "finished_at", "gone_at", "anomalies", "usage",
     )  # fmt: skip
 
     def __init__(self, seq: int, connection: int, tls: bool, head: bytes):
@@ -104,6 +106,7 @@ class Record:
         self.finished_at: float | None = None
         self.gone_at: float | None = None
         self.anomalies: list[str] = []
+        self.usage: dict[str, int] | None = None  # what its reader was told, as far as the octets that say it went out
 
     def shown(self, slim: bool = False) -> dict[str, Any]:
         brief = {
@@ -112,7 +115,7 @@ class Record:
             "dialect": self.dialect, "behaviour": self.behaviour, "status": self.status,
             "head_sent_at": self.head_sent_at, "bytes_sent": self.bytes_sent, "events_sent": self.events_sent,
             "finished_at": self.finished_at, "gone_at": self.gone_at, "body_length": self.body_length,
-            "body_complete_at": self.body_complete_at,
+            "body_complete_at": self.body_complete_at, "usage": self.usage,
         }  # fmt: skip
         if slim:
             return brief
@@ -127,7 +130,7 @@ class Record:
 class Request:
     """A parsed request: what handlers read. `record` is its written-down twin."""
 
-    __slots__ = ("method", "target", "path", "query", "names", "fields", "body", "record", "_json", "_arguments")
+    __slots__ = ("method", "target", "path", "query", "names", "fields", "body", "record", "told", "_json", "_arguments")
 
     def __init__(self, record: Record):
         self.record = record
@@ -137,6 +140,7 @@ class Request:
         for name, value in record.fields:
             self.names.setdefault(name.lower(), value)
         self.body = b""
+        self.told: dict[str, Any] = {}
         self._json: Any = Ellipsis
         self._arguments: dict[str, str] | None = None
 
@@ -166,7 +170,7 @@ class Request:
 class Response:
     """What to send. `parts` (one part = one event or piece) wins over `body`."""
 
-    __slots__ = ("status", "fields", "body", "parts", "length", "framing", "trailers", "end")
+    __slots__ = ("status", "fields", "body", "parts", "length", "framing", "trailers", "end", "zips")
 
     def __init__(
         self,
@@ -186,6 +190,76 @@ class Response:
         self.parts, self.length, self.framing = parts, length, framing
         self.trailers = list(trailers)
         self.end = "fin"
+        self.zips = False
+
+    def zipped(self) -> "Response":
+        """The same under gzip; a stream is flushed behind each event."""
+        self.zips = True
+        if self.parts is not None and self.framing == "length":
+            self.framing = "chunked"
+        self.fields += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+        return self
+
+
+# --- Usage ------------------------------------------------------------------------------------------------------------
+
+
+def usage_for(request: Request, writes: bool = True) -> dict[str, int] | None:
+    """The tokens of an answer, normalised: `input` with what was cached, `output` with the reasoning. As told, else by key, model and sequence number."""
+    record, told = request.record, request.told
+    digest = hashlib.sha256(f"{record.key}|{record.model}|{record.seq}".encode()).digest()
+    count = 8 + int.from_bytes(digest[:2]) % 4000
+    output = 2 + int.from_bytes(digest[2:4]) % 900
+    usage = {"input": count, "output": output, "cached": count * (digest[4] % 5) // 8, "reasoning": output * (digest[5] % 4) // 8}
+    if "usage" in told:
+        if told["usage"] is None:
+            return None
+        usage |= {"cached": 0, "reasoning": 0} | told["usage"]
+    return usage if writes else usage | {"output": 0, "cached": 0, "reasoning": 0}
+
+
+class Counted(bytes):
+    """Octets that tell of usage: whoever has the first `until` of them knows."""
+
+    usage: dict[str, int]
+    until: int
+
+
+def counted(data: bytes, usage: dict[str, int] | None, member: bytes = b'"usage":') -> bytes:
+    """`data`, of which it is known where its usage ends. Its last `member` is the one."""
+    if usage is None:
+        return data
+    start = data.rindex(member) + len(member)
+    text = data[start:].decode("latin-1")  # one character for one octet
+    made = Counted(data)
+    made.usage = dict(usage)
+    made.until = start + json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))[1]
+    return made
+
+
+class Outgoing:
+    """Follows what of a body is out, so that the record says which usage its reader can know."""
+
+    def __init__(self, record: Record, response: Response):
+        self.record = record
+        self.zip = zlib.compressobj(6, zlib.DEFLATED, 31) if response.zips else None
+        self.unzip = zlib.decompressobj(31) if response.zips else None
+        self.marks: list[tuple[int, dict[str, int]]] = []
+        self.planned = self.written = 0
+
+    def coded(self, part: bytes, last: bool = False) -> bytes:
+        """`part` under the content coding, and its usage noted."""
+        if isinstance(part, Counted):
+            self.marks.append((self.planned + part.until, part.usage))
+        self.planned += len(part)
+        if self.zip is None:
+            return part
+        return self.zip.compress(part) + self.zip.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+    def wrote(self, octets: bytes) -> None:
+        self.written += len(octets if self.unzip is None else self.unzip.decompress(octets))
+        while self.marks and self.marks[0][0] <= self.written:
+            self.record.usage = self.marks.pop(0)[1]
 
 
 # --- The provider's dialects ------------------------------------------------------------------------------------------
@@ -360,6 +434,19 @@ def openai_tool_call(body: dict[str, Any]) -> dict[str, str] | None:
     return {"name": function.get("name", "tool"), "arguments": json.dumps(sample(function.get("parameters", {})))}
 
 
+def asks_usage(body: dict[str, Any]) -> bool:
+    return bool((body.get("stream_options") or {}).get("include_usage"))
+
+
+def openai_usage(usage: dict[str, int] | None) -> dict[str, Any] | None:
+    """Chat completions and completions."""
+    return usage and {
+        "prompt_tokens": usage["input"], "completion_tokens": usage["output"], "total_tokens": usage["input"] + usage["output"],
+        "prompt_tokens_details": {"cached_tokens": usage["cached"], "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": usage["reasoning"], "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
+    }  # fmt: skip
+
+
 def openai_chat(request: Request, azure: bool = False, deployment: str | None = None) -> Response:
     body = request.object
     messages = body.get("messages")
@@ -370,13 +457,8 @@ def openai_chat(request: Request, azure: bool = False, deployment: str | None = 
     prompt = text_of(messages[-1].get("content")) if messages else ""
     call, text = openai_tool_call(body), reply_to(prompt)
     created, identity = 1_700_000_000, "chatcmpl-fake%012d" % request.record.seq
-    used = sum(tokens(text_of(m.get("content"))) for m in messages)
-    said = tokens(call["arguments"] if call else text)
-    usage = {
-        "prompt_tokens": used, "completion_tokens": said, "total_tokens": used + said,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
-    }  # fmt: skip
+    told_usage = usage_for(request)
+    usage = openai_usage(told_usage)
     fields = list(OPENAI_FIELDS) if not azure else [("x-ms-region", "Sweden Central"), ("apim-request-id", "00000000-0000-0000-0000-000000000000")]
     if not body.get("stream"):
         message: dict[str, Any] = {"role": "assistant", "content": None if call else text, "refusal": None, "annotations": []}
@@ -385,12 +467,12 @@ def openai_chat(request: Request, azure: bool = False, deployment: str | None = 
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls" if call else "stop"}
         if azure:
             choice["content_filter_results"] = {}
-        return Response(200, {
+        return Response(200, counted(dumps({
             "id": identity, "object": "chat.completion", "created": created, "model": model, "choices": [choice], "usage": usage,
             "service_tier": "default", "system_fingerprint": "fp_fake",
-        }, fields)  # fmt: skip
+        }), told_usage), fields)  # fmt: skip
 
-    include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    include_usage = asks_usage(body)
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
         value: dict[str, Any] = {
@@ -416,10 +498,10 @@ def openai_chat(request: Request, azure: bool = False, deployment: str | None = 
                 yield chunk({"content": piece})
         yield chunk({}, "tool_calls" if call else "stop")
         if include_usage:
-            yield sse({
+            yield counted(sse({
                 "id": identity, "object": "chat.completion.chunk", "created": created, "model": model,
                 "service_tier": "default", "system_fingerprint": "fp_fake", "choices": [], "usage": usage,
-            })  # fmt: skip
+            }), told_usage)  # fmt: skip
         yield b"data: [DONE]\n\n"
 
     return Response(200, b"", fields, parts=events(), framing="chunked", content_type=EVENT_STREAM)
@@ -435,10 +517,10 @@ def openai_responses(request: Request) -> Response:
     answered = isinstance(given, list) and any(item.get("type") == "function_call_output" for item in given if isinstance(item, dict))
     identity = "resp_fake%012d" % request.record.seq
     text = reply_to(prompt)
-    used, said = tokens(prompt), tokens(text)
-    usage = {
-        "input_tokens": used, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": said,
-        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": used + said,
+    told_usage = usage_for(request)
+    usage = told_usage and {
+        "input_tokens": told_usage["input"], "input_tokens_details": {"cached_tokens": told_usage["cached"]}, "output_tokens": told_usage["output"],
+        "output_tokens_details": {"reasoning_tokens": told_usage["reasoning"]}, "total_tokens": told_usage["input"] + told_usage["output"],
     }  # fmt: skip
 
     def response(status: str, output: list[Any], usage: Any) -> dict[str, Any]:
@@ -457,7 +539,7 @@ def openai_responses(request: Request) -> Response:
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         item = {"id": "msg_fake0001", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
     if not body.get("stream"):
-        return Response(200, response("completed", [item], usage), OPENAI_FIELDS)
+        return Response(200, counted(dumps(response("completed", [item], usage)), told_usage), OPENAI_FIELDS)
 
     def events() -> Iterator[bytes]:
         number = -1
@@ -483,7 +565,7 @@ def openai_responses(request: Request) -> Response:
             yield event("response.output_text.done", text=text, logprobs=[], **place)
             yield event("response.content_part.done", part=item["content"][0], **place)
         yield event("response.output_item.done", output_index=0, item=item)
-        yield event("response.completed", response=response("completed", [item], usage))
+        yield counted(event("response.completed", response=response("completed", [item], usage)), told_usage)
 
     return Response(200, b"", OPENAI_FIELDS, parts=events(), framing="chunked", content_type=EVENT_STREAM)
 
@@ -504,8 +586,88 @@ def openai_embeddings(request: Request) -> Response:
         if body.get("encoding_format") == "base64":
             encoded = base64.b64encode(struct.pack("<%df" % size, *vector)).decode()
         data.append({"object": "embedding", "index": index, "embedding": encoded})
-    used = sum(tokens(str(text)) for text in inputs)
-    return Response(200, {"object": "list", "data": data, "model": body.get("model"), "usage": {"prompt_tokens": used, "total_tokens": used}}, OPENAI_FIELDS)
+    usage = usage_for(request, writes=False)
+    said = usage and {"prompt_tokens": usage["input"], "total_tokens": usage["input"]}
+    return Response(200, counted(dumps({"object": "list", "data": data, "model": body.get("model"), "usage": said}), usage), OPENAI_FIELDS)
+
+
+def openai_completions(request: Request) -> Response:
+    body = request.object
+    if "prompt" not in body or "model" not in body:
+        return error_response("openai", 400, {"message": "you must provide a model parameter"}, None)
+    prompt = body["prompt"][0] if isinstance(body["prompt"], list) and body["prompt"] else body["prompt"]
+    text, told_usage = reply_to(str(prompt)), usage_for(request)
+
+    def answer(piece: str, finish: str | None, **more: Any) -> dict[str, Any]:
+        choice = {"text": piece, "index": 0, "logprobs": None, "finish_reason": finish}
+        return {"id": "cmpl-fake%012d" % request.record.seq, "object": "text_completion", "created": 1_700_000_000, "model": body["model"], "choices": [choice]} | more
+
+    if not body.get("stream"):
+        return Response(200, counted(dumps(answer(text, "stop", usage=openai_usage(told_usage))), told_usage), OPENAI_FIELDS)
+    nothing = {"usage": None} if asks_usage(body) else {}
+
+    def events() -> Iterator[bytes]:
+        for piece in words(text):
+            yield sse(answer(piece, None, **nothing))
+        yield sse(answer("", "stop", **nothing))
+        if asks_usage(body):
+            yield counted(sse(answer("", None, choices=[], usage=openai_usage(told_usage))), told_usage)
+        yield b"data: [DONE]\n\n"
+
+    return Response(200, b"", OPENAI_FIELDS, parts=events(), framing="chunked", content_type=EVENT_STREAM)
+
+
+def openai_images(request: Request) -> Response:
+    body = request.object
+    if "prompt" not in body:
+        return error_response("openai", 400, {"message": "Missing required parameter: 'prompt'."}, None)
+    picture = base64.b64encode(pattern(request.record.seq, int(request.told.get("image_bytes", 3000)))).decode()
+    usage = usage_for(request)
+    if usage:
+        usage |= {"cached": 0, "reasoning": 0}
+    said = usage and {
+        "total_tokens": usage["input"] + usage["output"], "input_tokens": usage["input"], "output_tokens": usage["output"],
+        "input_tokens_details": {"text_tokens": usage["input"], "image_tokens": 0},
+    }  # fmt: skip
+    if not body.get("stream"):
+        return Response(200, counted(dumps({"created": 1_700_000_000, "data": [{"b64_json": picture}], "output_format": "png", "usage": said}), usage), OPENAI_FIELDS)
+
+    def events() -> Iterator[bytes]:
+        for index in range(int(body.get("partial_images") or 1)):
+            kind = "image_generation.partial_image"
+            yield sse({"type": kind, "b64_json": picture, "partial_image_index": index, "created_at": 1_700_000_000}, kind)
+        kind = "image_generation.completed"
+        yield counted(sse({"type": kind, "b64_json": picture, "created_at": 1_700_000_000, "usage": said}, kind), usage)
+
+    return Response(200, b"", OPENAI_FIELDS, parts=events(), framing="chunked", content_type=EVENT_STREAM)
+
+
+def openai_transcription(request: Request) -> Response:
+    form = {name: content.decode("utf-8", "replace") for name, (_, content) in multipart(request).items()} or request.object
+    if "model" not in form:
+        return error_response("openai", 400, {"message": "you must provide a model parameter"}, None)
+    text = "Hello from the fake provider."
+    if form.get("response_format") in ("text", "srt", "vtt"):
+        return Response(200, text.encode() + b"\n", OPENAI_FIELDS, content_type="text/plain; charset=utf-8")
+    usage = usage_for(request)
+    if usage:
+        usage |= {"cached": 0, "reasoning": 0}
+    said: Any = usage and {
+        "type": "tokens", "input_tokens": usage["input"], "input_token_details": {"text_tokens": 0, "audio_tokens": usage["input"]},
+        "output_tokens": usage["output"], "total_tokens": usage["input"] + usage["output"],
+    }  # fmt: skip
+    if request.told.get("by_duration"):
+        usage, said = None, {"type": "duration", "seconds": 9}
+    if form.get("stream") not in ("true", True):
+        return Response(200, counted(dumps({"text": text, "usage": said}), usage), OPENAI_FIELDS)
+
+    def events() -> Iterator[bytes]:
+        for piece in words(text):
+            yield sse({"type": "transcript.text.delta", "delta": piece, "logprobs": []})
+        yield counted(sse({"type": "transcript.text.done", "text": text, "logprobs": [], "usage": said}), usage)
+        yield b"data: [DONE]\n\n"
+
+    return Response(200, b"", OPENAI_FIELDS, parts=events(), framing="chunked", content_type=EVENT_STREAM)
 
 
 OPENAI_MODELS = ["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"]
@@ -602,23 +764,29 @@ def anthropic_messages(request: Request) -> Response:
     content: list[dict[str, Any]] = [{"type": "text", "text": text}]
     if tool:
         content = [{"type": "text", "text": "Let me look."}, {"type": "tool_use", "id": "toolu_fake0001", "name": tool["name"], "input": sample(tool.get("input_schema", {}))}]
-    used = sum(tokens(text_of(m.get("content"))) for m in messages)
-    said = tokens(json.dumps(content))
+    told_usage = usage_for(request)
+    if told_usage:
+        told_usage["reasoning"] = 0  # Anthropic does not tell it apart.
     stop = "tool_use" if tool else "end_turn"
     identity = "msg_fake%012d" % request.record.seq
 
-    def usage(output: int) -> dict[str, Any]:
+    def usage(output: int | None = None) -> dict[str, Any] | None:
+        if not told_usage:
+            return None
+        written = (told_usage["input"] - told_usage["cached"]) // 4
         return {
-            "input_tokens": used, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}, "output_tokens": output, "service_tier": "standard",
+            "input_tokens": told_usage["input"] - told_usage["cached"] - written, "cache_creation_input_tokens": written,
+            "cache_read_input_tokens": told_usage["cached"], "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
+            "output_tokens": told_usage["output"] if output is None else output, "service_tier": "standard",
         }  # fmt: skip
 
     head = {"model": body["model"], "id": identity, "type": "message", "role": "assistant"}
     if not body.get("stream"):
-        return Response(200, head | {"content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage(said)}, ANTHROPIC_FIELDS)
+        return Response(200, counted(dumps(head | {"content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage()}), told_usage), ANTHROPIC_FIELDS)
 
     def events() -> Iterator[bytes]:
-        yield sse({"type": "message_start", "message": head | {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage(1)}}, "message_start")
+        start = {"type": "message_start", "message": head | {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage(1)}}
+        yield counted(sse(start, "message_start"), told_usage and told_usage | {"output": 1})
         for index, block in enumerate(content):
             empty = block | ({"text": ""} if block["type"] == "text" else {"input": {}})
             yield sse({"type": "content_block_start", "index": index, "content_block": empty}, "content_block_start")
@@ -632,7 +800,8 @@ def anthropic_messages(request: Request) -> Response:
                 for piece in [""] + [raw[at : at + 6] for at in range(0, len(raw), 6)]:
                     yield sse({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": piece}}, "content_block_delta")
             yield sse({"type": "content_block_stop", "index": index}, "content_block_stop")
-        yield sse({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": said}}, "message_delta")
+        end = {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": told_usage and {"output_tokens": told_usage["output"]}}
+        yield counted(sse(end, "message_delta"), told_usage)
         yield sse({"type": "message_stop"}, "message_stop")
 
     return Response(200, b"", ANTHROPIC_FIELDS, parts=events(), framing="chunked", content_type=EVENT_STREAM)
@@ -671,41 +840,49 @@ def gemini_generate(request: Request, model: str, method: str) -> Response:
     declared = [f for tool in body.get("tools") or [] for f in tool.get("functionDeclarations") or tool.get("function_declarations") or []]
     answered = any("functionResponse" in part for part in last if isinstance(part, dict))
     text = reply_to(prompt)
-    used, said = tokens(text_of(contents)), tokens(text)
+    told_usage = usage_for(request)
     identity = "fake%012d" % request.record.seq
 
-    def answer(parts: list[Any], finish: str | None, output: int) -> dict[str, Any]:
+    def answer(parts: list[Any], finish: str | None, share: float = 1) -> tuple[dict[str, Any], dict[str, int] | None]:
+        """A chunk, and the usage that it tells of: of what is shown, `share` has been written so far."""
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
         if finish:
             candidate["finishReason"] = finish
         candidate["index"] = 0
-        return {
-            "candidates": [candidate],
-            "usageMetadata": {
-                "promptTokenCount": used, "candidatesTokenCount": output, "totalTokenCount": used + output,
-                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": used}],
-            },
-            "modelVersion": model, "responseId": identity,
-        }  # fmt: skip
+        made: dict[str, Any] = {"candidates": [candidate]}
+        usage = None
+        if told_usage:
+            used, thoughts = told_usage["input"], told_usage["reasoning"]
+            shown = int((told_usage["output"] - thoughts) * share)
+            usage = told_usage | {"output": shown + thoughts}
+            made["usageMetadata"] = {
+                "promptTokenCount": used, "candidatesTokenCount": shown, "totalTokenCount": used + shown + thoughts,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": used}], "thoughtsTokenCount": thoughts,
+                "cachedContentTokenCount": told_usage["cached"],
+            }  # fmt: skip
+        return made | {"modelVersion": model, "responseId": identity}, usage
 
     if declared and not answered:
         schema = declared[0].get("parameters") or declared[0].get("parametersJsonSchema") or declared[0].get("parameters_json_schema") or {}
-        answers = [answer([{"functionCall": {"name": declared[0]["name"], "args": sample(schema)}}], "STOP", said)]
+        answers = [answer([{"functionCall": {"name": declared[0]["name"], "args": sample(schema)}}], "STOP")]
     elif method == "generateContent":
-        answers = [answer([{"text": text}], "STOP", said)]
+        answers = [answer([{"text": text}], "STOP")]
     else:
         pieces = words(text)
         answers = [
-            answer([{"text": piece}], "STOP" if index == len(pieces) - 1 else None, tokens("".join(pieces[: index + 1])))
+            answer([{"text": piece}], "STOP" if index == len(pieces) - 1 else None, (index + 1) / len(pieces))
             for index, piece in enumerate(pieces)
         ]
+    member = b'"usageMetadata":'
     if method == "generateContent":
-        return Response(200, answers[0], GEMINI_FIELDS, content_type="application/json; charset=UTF-8")
+        return Response(200, counted(dumps(answers[0][0]), answers[0][1], member), GEMINI_FIELDS, content_type="application/json; charset=UTF-8")
     if request.arguments.get("alt") == "sse":
-        return Response(200, b"", [("Content-Disposition", "attachment"), *GEMINI_FIELDS], parts=[b"data: " + dumps(a) + b"\r\n\r\n" for a in answers], framing="chunked", content_type="text/event-stream")
-    pretty = [json.dumps(a, indent=2).encode() for a in answers]
-    pieces_ = [(b"[" if index == 0 else b",\r\n") + one for index, one in enumerate(pretty)] + [b"]\n"]
-    return Response(200, b"", GEMINI_FIELDS, parts=pieces_, framing="chunked", content_type="application/json; charset=UTF-8")
+        events = [counted(b"data: " + dumps(made) + b"\r\n\r\n", usage, member) for made, usage in answers]
+        return Response(200, b"", [("Content-Disposition", "attachment"), *GEMINI_FIELDS], parts=events, framing="chunked", content_type="text/event-stream")
+    elements = [
+        counted((b"[" if index == 0 else b",\r\n") + json.dumps(made, indent=2).encode(), usage, member) for index, (made, usage) in enumerate(answers)
+    ]
+    return Response(200, b"", GEMINI_FIELDS, parts=[*elements, b"]\n"], framing="chunked", content_type="application/json; charset=UTF-8")
 
 
 def gemini_models(name: str | None) -> Response:
@@ -719,6 +896,38 @@ def gemini_models(name: str | None) -> Response:
         if model["name"] == f"models/{name}":
             return Response(200, model, GEMINI_FIELDS)
     return error_response("gemini", 404, {"message": f"models/{name} is not found for API version v1beta"}, None)
+
+
+# A stream that fails
+
+
+def start_then_fail(request: Request, usual: Response) -> Response:
+    """The start of a stream and then an error inside the 200, before any content or, told `content`, behind so many events of it."""
+    told, dialect, path = request.told, request.record.dialect, request.path
+    error, message = told.get("error"), told.get("message", "The stream has failed.")
+    parts = iter(usual.parts or [])
+    start: list[bytes] = []
+    if dialect == "anthropic":
+        start = list(itertools.islice(parts, 3))
+        end = sse({"type": "error", "error": {"type": error or "overloaded_error", "message": message}}, "error")
+    elif dialect == "gemini":
+        status = int(told.get("status", 503))
+        failed = {"error": {"code": status, "message": message, "status": error or GEMINI_ERRORS.get(status, "UNKNOWN")}}
+        end = b"data: " + dumps(failed) + b"\r\n\r\n"
+        if request.arguments.get("alt") != "sse":
+            end = (b",\r\n" if told.get("content") else b"[") + dumps(failed) + b"]\n"
+    elif path.endswith("/responses"):
+        start = list(itertools.islice(parts, 4))
+        kind = told.get("event", "response.failed")
+        failed = {"code": error or "rate_limit_exceeded", "message": message}
+        end = sse({"type": kind, "sequence_number": len(start)} | (failed | {"param": None} if kind == "error" else {"response": {"id": "resp_fake", "object": "response", "status": "failed", "error": failed, "output": [], "usage": None}}), kind)
+    else:
+        start = list(itertools.islice(parts, 0 if path.endswith("/v1/completions") else 2 if dialect == "azure" else 1))
+        # OpenRouter's code is a number.
+        kind = error if isinstance(error, str) else "rate_limit_exceeded"
+        end = sse({"error": {"message": message, "type": told.get("type", "insufficient_quota" if kind == "insufficient_quota" else "server_error"), "param": None, "code": error or kind}})
+    usual.parts = [*start, *itertools.islice(parts, int(told.get("content", 0))), end]
+    return usual
 
 
 # Plain REST
@@ -906,6 +1115,12 @@ class Provider:
                 return openai_responses(request)
             if rest == ["embeddings"] and request.method == "POST":
                 return openai_embeddings(request)
+            if rest == ["completions"] and request.method == "POST":
+                return openai_completions(request)
+            if rest == ["images", "generations"] and request.method == "POST":
+                return openai_images(request)
+            if rest in (["audio", "transcriptions"], ["audio", "translations"]) and request.method == "POST":
+                return openai_transcription(request)
             if rest[:1] == ["models"] and len(rest) <= 2:
                 return openai_models(request, rest[1] if rest[1:] else None)
             if rest[:1] == ["files"]:
@@ -937,6 +1152,23 @@ class Provider:
         if request.path == "/":
             return Response(200, {"service": "fake provider"})
         return error_response(dialect, 404, {"message": f"Unknown request URL: {request.method} {request.path}.", "code": "unknown_url"} if dialect == "openai" else {}, None)
+
+    # What was told of usage
+
+    def usage(self) -> dict[str, Any]:
+        """Sums of the usage that readers were told, in all, by key and by model. `known` is how many of the requests were told any."""
+
+        def none() -> dict[str, int]:
+            return {"requests": 0, "known": 0, "input": 0, "output": 0, "cached": 0, "reasoning": 0}
+
+        total, by_key, by_model = none(), {}, {}
+        for record in self.records:
+            for sums in (total, by_key.setdefault(record.key or "", none()), by_model.setdefault(record.model or "", none())):
+                sums["requests"] += 1
+                sums["known"] += record.usage is not None
+                for name, count in (record.usage or {}).items():
+                    sums[name] += count
+        return {"total": total, "by_key": by_key, "by_model": by_model}
 
     # Control
 
@@ -977,6 +1209,8 @@ class Provider:
             for record in self.records:
                 by_key[record.key or ""] = by_key.get(record.key or "", 0) + 1
             return Response(200, {"total": len(self.records), "by_key": by_key})
+        if what == "usage":
+            return Response(200, self.usage())
         if what == "connections":
             live = [c.shown() for c in self.connections.values() if not c.control]
             return Response(200, {"open": live, "closed": self.closed, "opened_ever": self.connection_count})
@@ -1005,7 +1239,7 @@ class Provider:
 
 BEHAVIOURS = {
     "ok", "gate", "hang", "hang_after_head", "cut", "reset", "drip", "garbage", "slow_head", "informational", "early", "raw", "key_invalid",
-    "suspended", "insufficient_quota", "truncated_length",
+    "suspended", "insufficient_quota", "truncated_length", "start_then_fail",
 }  # fmt: skip
 
 
@@ -1267,7 +1501,7 @@ class Connection(asyncio.Protocol):
         provider.records.append(record)
         told = provider.behaviour(record, with_body=False)
         if "x-fake-do" in request.names:
-            told = json.loads(request.names["x-fake-do"])
+            told = {"do": "ok"} | json.loads(request.names["x-fake-do"])
         if told and told["do"] == "early":
             record.behaviour = "early"
             response = error_response(record.dialect, int(told.get("status", 200)), told, record.model)
@@ -1285,18 +1519,26 @@ class Connection(asyncio.Protocol):
         if request.names.get("expect", "").lower() == "100-continue":
             await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         await self.body(request)
-        if record.model is None and record.dialect in ("openai", "anthropic", "azure") and isinstance(request.object.get("model"), str):
-            record.model = request.object["model"]
+        if record.model is None and record.dialect in ("openai", "anthropic", "azure"):
+            if isinstance(request.object.get("model"), str):
+                record.model = request.object["model"]
+            elif "multipart/form-data" in request.names.get("content-type", "") and "model" in (form := multipart(request)):
+                record.model = form["model"][1].decode("utf-8", "replace")
         if told is None:
             told = provider.behaviour(record, with_body=True) or {"do": "ok"}
         record.behaviour = told["do"]
+        request.told = told
         if "delay_ms" in told:
             await self.wait_or_gone(told["delay_ms"] / 1000)
         response = await self.misbehave(request, told)
         if response is None:
             response = provider.answer(request)
+            if told["do"] == "start_then_fail" and response.status == 200 and response.parts is not None:
+                response = start_then_fail(request, response)
             for name, value in (told.get("headers") or {}).items():
                 response.fields.append((name, value))
+        if told.get("gzip") and "gzip" in request.names.get("accept-encoding", ""):
+            response.zipped()
         keep = await self.send(request, response, told)
         record.finished_at = time.time()
         if told.get("then") in ("close", "reset"):
@@ -1359,6 +1601,9 @@ class Connection(asyncio.Protocol):
         if what == "gate":
             gate = self.provider.gate(str(told.get("gate", "default")))
         bodyless = request.method == "HEAD" or response.status in (204, 304) or response.status < 200
+        out = Outgoing(record or request.record, response)
+        if response.parts is None:
+            response.body = out.coded(response.body, last=True)
         lines = [f"HTTP/1.1 {response.status} {reason(response.status)}", "Date: " + email.utils.formatdate(usegmt=True)]
         lines += [f"{name}: {value}" for name, value in response.fields]
         framing = response.framing
@@ -1385,6 +1630,8 @@ class Connection(asyncio.Protocol):
             if record:
                 record.head_sent_at = time.time()
             await self.write(head + (b"" if bodyless else response.body))
+            if not bodyless:
+                out.wrote(response.body)
             return framing != "close"
         else:
             await self.write(head)
@@ -1403,11 +1650,15 @@ class Connection(asyncio.Protocol):
         cut_after = None
         if what == "cut" and told.get("at") == "mid_body":
             if response.parts is None:
-                await self.write(response.body[: int(told.get("after", len(response.body) // 2))])
+                start = response.body[: int(told.get("after", len(response.body) // 2))]
+                await self.write(start)
+                out.wrote(start)
                 await self.cut(told.get("how", "fin"))
             cut_after = int(told.get("after", 1))
         sent = 0
         async for part in each(parts):
+            if response.parts is not None:
+                part = out.coded(part)
             if gate:
                 await self.pass_gate(gate)
             elif sent and (what == "drip" or "interval_ms" in told):
@@ -1415,8 +1666,10 @@ class Connection(asyncio.Protocol):
             if cut_after is not None and sent >= cut_after:
                 if told.get("partial"):  # also tear the next event in the middle
                     await self.write(b"%x\r\n" % len(part) + part[: len(part) // 2] if framing == "chunked" else part[: len(part) // 2])
+                    out.wrote(part[: len(part) // 2])
                 await self.cut(told.get("how", "fin"))
             await self.write(b"%x\r\n%b\r\n" % (len(part), part) if framing == "chunked" else part)
+            out.wrote(part)
             sent += 1
             if record:
                 record.events_sent = sent
@@ -1425,6 +1678,9 @@ class Connection(asyncio.Protocol):
         if cut_after is not None:
             await self.cut(told.get("how", "fin"))
         if framing == "chunked":
+            if response.zips:
+                end = out.coded(b"", last=True)
+                await self.write(b"%x\r\n%b\r\n" % (len(end), end))
             trailers = "".join(f"{name}: {value}\r\n" for name, value in response.trailers)
             await self.write(b"0\r\n" + trailers.encode() + b"\r\n")
         if framing == "close" and response.end == "reset":

@@ -18,6 +18,20 @@ public struct AnthropicAdapter: RuledAdapter {
 
     public var table: ProviderRules { .anthropicNative }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
+    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
+
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
+        path.lastSegmentEquals("messages") ? UsageDialect.anthropic.meter(for: form) : nil
+    }
+
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
+        path.lastSegmentEquals("messages") ? OpeningDialect.anthropic.judge(for: form) : nil
+    }
+
+    public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { Conversation.hash(path: path, model: nil, body: body) }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.anthropic.fields(for: refusal, at: now) }

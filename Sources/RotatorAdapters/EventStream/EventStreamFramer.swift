@@ -166,17 +166,3 @@ private struct EventFields {
             EventStreamEvent(type: joined.count..<octets.count, data: 0..<joined.count, hasData: true, isWhole: true, end: end), unsafe octets.span.bytes)
     }
 }
-
-extension RawSpan {
-    /// The first CR or LF at or after `index`, or `end` where there is none before it.
-    fileprivate func lineEnd(from index: Int, to end: Int) -> Int {
-        var index = index
-        while index + 8 <= end {
-            let hits = Lanes.hits(word(index), 0x0A, 0x0D)
-            if hits != 0 { return index + hits.trailingZeroBitCount / 8 }
-            index += 8
-        }
-        while index < end, octet(index) != 0x0A, octet(index) != 0x0D { index += 1 }
-        return index
-    }
-}

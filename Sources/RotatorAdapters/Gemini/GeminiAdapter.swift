@@ -31,6 +31,26 @@ public struct GeminiAdapter: RuledAdapter {
 
     public var table: ProviderRules { .geminiNative }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
+    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
+
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
+        if path.isGeminiGeneration { return UsageDialect.gemini.meter(for: form) }
+        return path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
+    }
+
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
+        if path.isGeminiGeneration { return OpeningDialect.gemini.judge(for: form) }
+        return path.isOpenAIGeneration ? OpeningDialect.openAI.judge(for: form) : nil
+    }
+
+    public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
+        // The call aside: a conversation may be streamed at one time and not at another.
+        let segment = path.segment(behind: "models")
+        return Conversation.hash(path: path, model: segment.map { $0.lowerBound..<path.callStart(in: $0) }, body: body)
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.gemini.fields(for: refusal, at: now) }

@@ -17,6 +17,8 @@ public struct GenericAdapter: RuledAdapter {
 
     public var table: ProviderRules { .generic }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.problem.fields(for: refusal, at: now) }

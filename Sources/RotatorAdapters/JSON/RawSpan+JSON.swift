@@ -204,3 +204,20 @@ struct JSONMembers {
         return Member(comma: comma, name: name, value: start..<end)
     }
 }
+
+/// Walks the elements of one JSON array, in order, without looking into them.
+struct JSONElements {
+    private var index: Int
+
+    /// The elements of the array whose bracket stands at `open`.
+    init(open: Int) { index = open + 1 }
+
+    /// The next element of the array in `bytes`; nil behind the last, and where a flaw or the end of the octets comes first.
+    mutating func next(in bytes: RawSpan) -> Range<Int>? {
+        var start = bytes.jsonWhiteSpaceEnd(from: index)
+        if start < bytes.byteCount, bytes.octet(start) == 0x2C { start = bytes.jsonWhiteSpaceEnd(from: start + 1) }
+        guard start < bytes.byteCount, bytes.octet(start) != 0x5D, let end = try? bytes.jsonValueEnd(from: start) else { return nil }
+        index = end
+        return start..<end
+    }
+}

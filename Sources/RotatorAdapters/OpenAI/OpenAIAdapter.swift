@@ -22,6 +22,26 @@ public struct OpenAIAdapter: RuledAdapter {
 
     public var table: ProviderRules { .openAICompatible }
 
+    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
+
+    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
+
+    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
+        path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
+    }
+
+    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
+        path.isOpenAIGeneration ? OpeningDialect.openAI.judge(for: form) : nil
+    }
+
+    public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? {
+        UsageRequest.edit(path: path, body: body).map { ($0, UsageChunkEditor()) }
+    }
+
+    public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
+        Conversation.hash(path: path, model: path.segment(behind: "model"), body: body)
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }

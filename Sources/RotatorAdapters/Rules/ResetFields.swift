@@ -22,30 +22,42 @@ enum ResetFields {
         }
         for field in fields.lines where field.name.contains(whole) || field.name.contains(hyphenated) {
             if field.name.equals(whole) {
-                for limit in structuredLimits(field.value, at: now) { consider(limit.time, isSpent: limit.isSpent) }
+                for limit in structuredLimits(field.value, at: now) {
+                    if let time = limit.time { consider(time, isSpent: limit.remaining == 0) }
+                }
             } else if let partner = remainingName(forReset: field.name), let time = ProviderTime.reset(field.value, at: now) {
                 let remaining = fields.lines.first { $0.name.equals(partner) }?.value
                 // Azure's Responses API says -1 where it does not know.
-                consider(time, isSpent: remaining.map { $0.utf8.first != 0x2D && ProviderTime.number($0, unit: 1) == 0 } ?? false)
+                consider(time, isSpent: remaining.flatMap { self.remaining($0) } == 0)
             }
         }
         return latestSpent ?? earliest
     }
 
-    /// The items of a `RateLimit` field, such as `"default";r=0;t=30`, where `t` is in seconds.
-    private static func structuredLimits(_ value: String, at now: Moment) -> [(time: Moment, isSpent: Bool)] {
-        value.split(separator: ",").prefix(32).compactMap { item in
-            var time: Moment?
-            var isSpent = false
+    /// The items of a `RateLimit` field, such as `"default";r=0;t=30`, where `t` is in seconds, or `limit=100, remaining=50, reset=5` of the drafts before them.
+    static func structuredLimits(_ value: String, at now: Moment) -> [(time: Moment?, remaining: Int64?)] {
+        var loose: (time: Moment?, remaining: Int64?) = (nil, nil)
+        var limits: [(time: Moment?, remaining: Int64?)] = value.split(separator: ",").prefix(32).compactMap { item in
+            var limit: (time: Moment?, remaining: Int64?) = (nil, nil)
             for parameter in item.split(separator: ";") {
                 let parts = parameter.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
                 guard parts.count == 2 else { continue }
-                if parts[0] == "t" { time = ProviderTime.retryAfter(parts[1], at: now) }
-                if parts[0] == "r" { isSpent = ProviderTime.number(parts[1], unit: 1) == 0 }
+                switch parts[0] {
+                case "t": limit.time = ProviderTime.retryAfter(parts[1], at: now)
+                case "r": limit.remaining = remaining(parts[1])
+                case "reset": loose.time = ProviderTime.retryAfter(parts[1], at: now)
+                case "remaining": loose.remaining = remaining(parts[1])
+                default: break
+                }
             }
-            return time.map { ($0, isSpent) }
+            return limit.time == nil && limit.remaining == nil ? nil : limit
         }
+        if loose.time != nil || loose.remaining != nil { limits.append(loose) }
+        return limits
     }
+
+    /// A number that is not negative: -1 says that nobody knows.
+    private static func remaining(_ text: String) -> Int64? { text.utf8.first == 0x2D ? nil : ProviderTime.number(text, unit: 1) }
 
     /// The name of the field that says how much remains of what `name` says the return of; nil where `name` does not hold `reset`.
     private static func remainingName(forReset name: String) -> FoldedText? {

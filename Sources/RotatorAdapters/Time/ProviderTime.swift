@@ -180,9 +180,11 @@ struct TimeReader {
 
     /// Begins at the first octet of `text` that is no white space, and ends before trailing white space.
     init(_ text: String) {
-        var octets = Array(text.utf8.prefix(128).drop { $0 == 0x20 || $0 == 0x09 })
+        var octets = Array(text.utf8)
+        if octets.count > 128 { octets.removeLast(octets.count - 128) }
         while let last = octets.last, last == 0x20 || last == 0x09 { octets.removeLast() }
         self.octets = octets
+        while let first = present, first == 0x20 || first == 0x09 { index += 1 }
     }
 
     var isAtEnd: Bool { index == octets.count }
@@ -247,15 +249,29 @@ struct TimeReader {
     mutating func goUnit() -> Int64? {
         let start = index
         while let octet = present, !octet.isDigit, octet != 0x2E { index += 1 }
-        switch String(decoding: octets[start..<index], as: UTF8.self) {
-        case "ns": return 1
-        case "us", "\u{B5}s", "\u{3BC}s": return 1000
-        case "ms": return 1_000_000
-        case "s": return 1_000_000_000
-        case "m": return 60_000_000_000
-        case "h": return 3_600_000_000_000
-        case "d": return 86_400_000_000_000
+        switch index - start {
+        case 1: return seconds(octets[start])
+        case 2 where octets[start + 1] == 0x73:
+            switch octets[start] {
+            case 0x6E: return 1
+            case 0x75: return 1000
+            case 0x6D: return 1_000_000
+            default: return nil
+            }
+        // The micro sign, and the Greek letter that stands for it.
+        case 3 where octets[start..<index].elementsEqual([0xC2, 0xB5, 0x73]) || octets[start..<index].elementsEqual([0xCE, 0xBC, 0x73]): return 1000
         default: return nil
+        }
+    }
+
+    /// The nanoseconds of `s`, `m`, `h` or `d`.
+    private func seconds(_ letter: UInt8) -> Int64? {
+        switch letter {
+        case 0x73: 1_000_000_000
+        case 0x6D: 60_000_000_000
+        case 0x68: 3_600_000_000_000
+        case 0x64: 86_400_000_000_000
+        default: nil
         }
     }
 
