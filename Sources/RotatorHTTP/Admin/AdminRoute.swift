@@ -13,6 +13,9 @@ enum AdminRoute: Hashable {
     case keys(ServiceID)
     case keyBatch(ServiceID)
     case keyExport(ServiceID)
+    case keyBulk(ServiceID)
+    case explanation(ServiceID)
+    case summary(ServiceID)
     case key(KeyID)
     case keyReset(KeyID)
     case audit
@@ -28,6 +31,9 @@ enum AdminRoute: Hashable {
         ("/admin/proxy-configs/{id}/keys", .keys(ServiceID(1))),
         ("/admin/proxy-configs/{id}/keys/batch", .keyBatch(ServiceID(1))),
         ("/admin/proxy-configs/{id}/keys/export", .keyExport(ServiceID(1))),
+        ("/admin/proxy-configs/{id}/keys/bulk", .keyBulk(ServiceID(1))),
+        ("/admin/proxy-configs/{id}/explain", .explanation(ServiceID(1))),
+        ("/admin/proxy-configs/{id}/summary", .summary(ServiceID(1))),
         ("/admin/keys/{id}", .key(KeyID(1))),
         ("/admin/keys/{id}/reset", .keyReset(KeyID(1))),
         ("/admin/audit", .audit),
@@ -55,6 +61,9 @@ enum AdminRoute: Hashable {
             case "keys": self = .keys(id)
             case "keys/batch": self = .keyBatch(id)
             case "keys/export": self = .keyExport(id)
+            case "keys/bulk": self = .keyBulk(id)
+            case "explain": self = .explanation(id)
+            case "summary": self = .summary(id)
             default: return nil
             }
         case ("keys", 2...):
@@ -71,8 +80,8 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .audit: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyReset: ["POST"]
+        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .audit: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyBulk, .keyReset: ["POST"]
         case .services: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
@@ -85,7 +94,8 @@ enum AdminRoute: Hashable {
     var isOpen: Bool {
         switch self {
         case .openAPI, .login, .appConfig: true
-        case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit: false
+        case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .keyBulk, .explanation, .summary, .key, .keyReset, .audit:
+            false
         }
     }
 

@@ -102,7 +102,8 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
                 }
                 state.lastKey += 1
                 let record = KeyRecord(
-                    id: KeyID(state.lastKey), serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive)
+                    id: KeyID(state.lastKey), serviceID: service, secret: key.secret, name: key.name, weight: key.weight, isActive: key.isActive,
+                    attributes: key.attributes)
                 state.keys.append(record)
                 results.append(.inserted(record))
             }
@@ -112,11 +113,36 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, Sendable {
     }
 
     func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) async throws(StoreError) {
+        _ = try await apply([.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)])
+    }
+
+    /// Changes of keys alone.
+    func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] {
         try await write { state throws(StoreError) in
-            guard let index = state.keys.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "key") }
-            state.keys[index].name = name
-            state.keys[index].weight = weight
-            state.keys[index].isActive = isActive
+            let places = Dictionary(uniqueKeysWithValues: state.keys.enumerated().map { ($0.element.id, $0.offset) })
+            var keys = state.keys
+            for change in changes {
+                guard case .updateKey(let id, let name, let weight, let isActive, let attributes) = change else {
+                    throw StoreError(.misconfigured, "not a change of a key")
+                }
+                guard let index = places[id] else { throw StoreError(.notFound, "key") }
+                keys[index].name = name
+                keys[index].weight = weight
+                keys[index].isActive = isActive
+                keys[index].attributes = attributes
+            }
+            state.keys = keys
+            return changes.map { _ in .done }
+        }
+    }
+
+    func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
+        try await write { state throws(StoreError) in
+            let ids = Set(ids)
+            let before = state.keys.count
+            for key in state.keys where ids.contains(key.id) && key.serviceID == service { state.values[service]?.remove(octets(of: key.secret)) }
+            state.keys.removeAll { ids.contains($0.id) && $0.serviceID == service }
+            return before - state.keys.count
         }
     }
 
