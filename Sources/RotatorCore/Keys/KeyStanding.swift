@@ -358,21 +358,28 @@ extension KeyStanding {
     }
 
     /// A sibling was refused. Attempts granted up to `began` are old news. Returns whether there is something new to be written down.
+    ///
+    /// Compares by itself what it may change: a group may have as many keys as the pool.
     mutating func siblingRested(_ rest: GroupRest, began: Moment, at now: Moment) -> Bool {
-        change(at: now) { standing in
-            if let model = rest.model {
-                let index = standing.index(of: model, .rateLimit)
-                standing.models[index].cooldown.join(level: rest.level, began: began)
-                standing.restModel(at: index, until: rest.until, reason: rest.reason, isOfGroup: true, at: now)
+        let hasChanged: Bool
+        if let model = rest.model {
+            let index = index(of: model, .rateLimit)
+            let before = (models[index].until, models[index].cooldown.level)
+            models[index].cooldown.join(level: rest.level, began: began)
+            restModel(at: index, until: rest.until, reason: rest.reason, isOfGroup: true, at: now)
+            hasChanged = before != (models[index].until, models[index].cooldown.level)
+        } else {
+            let before = (until, rateLimit.level, exhaustion.level)
+            if rest.state == .exhausted {
+                exhaustion.join(level: rest.level, began: began)
             } else {
-                if rest.state == .exhausted {
-                    standing.exhaustion.join(level: rest.level, began: began)
-                } else {
-                    standing.rateLimit.join(level: rest.level, began: began)
-                }
-                standing.rest(rest.state, until: rest.until, reason: rest.reason, isOfGroup: true, at: now)
+                rateLimit.join(level: rest.level, began: began)
             }
+            self.rest(rest.state, until: rest.until, reason: rest.reason, isOfGroup: true, at: now)
+            hasChanged = before != (until, rateLimit.level, exhaustion.level)
         }
+        if hasChanged { decidedAt = nextDecision(at: now) }
+        return hasChanged
     }
 
     /// An attempt with a sibling succeeded: the next rest that the group shares is a first one again. Returns whether there is something new to be

@@ -220,7 +220,7 @@ public final class RotatingKeyPool: KeyPool {
                 outcome, model: model, grantedAt: grantedAt, began: began, at: now, isProviderAtFault: othersRejected == othersEnabled)
             family.refresh(entry, in: &state, at: now)
             if settled.hasChanged { family.markUnrecordedStanding(entry) }
-            if let rest = settled.groupRest {
+            if let rest = settled.groupRest, rest.until > now {
                 changeSiblings(of: entry, in: &state, at: now) { $0.siblingRested(rest, began: max(now, $1 ?? now), at: now) }
             } else if outcome == .success, unsafe level > entry.standing.groupLevel(model: model) {
                 changeSiblings(of: entry, in: &state, at: now) { standing, _ in
