@@ -185,12 +185,16 @@ struct KeyStanding: Sendable {
             circuit.answered(grantedAt: grantedAt)
             let reason = reason.or(Reason.rateLimited)
             if let model, scope != .key {
-                let rested = rest(for: model, .rateLimit, until: until, reason: reason, grantedAt: grantedAt, began: began, at: now)
-                return rested.flatMap { GroupRest(scope, .cooling, model: model, until: $0.until, reason: reason, level: $0.level) }
+                guard let rested = rest(for: model, .rateLimit, until: until, reason: reason, grantedAt: grantedAt, began: began, at: now),
+                    rested.isNews
+                else { return nil }
+                return GroupRest(scope, .cooling, model: model, until: rested.until, reason: reason, level: rested.level)
             }
+            let isOldNews = rateLimit.isOldNews(grantedAt: grantedAt)
             guard let until = rateLimit.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return nil }
+            let isNews = GroupRest.isNews(until: until, running: self.until, isOldNews: isOldNews)
             rest(.cooling, until: until, reason: reason, at: now)
-            return GroupRest(scope, .cooling, model: nil, until: until, reason: reason, level: rateLimit.level)
+            return isNews ? GroupRest(scope, .cooling, model: nil, until: until, reason: reason, level: rateLimit.level) : nil
         case .exhausted(let until, let reason, let scope):
             circuit.answered(grantedAt: grantedAt)
             let reason = reason.or(Reason.exhausted)
@@ -198,9 +202,11 @@ struct KeyStanding: Sendable {
                 _ = rest(for: model, .exhaustion, until: until, reason: reason, grantedAt: grantedAt, began: began, at: now)
                 return nil
             }
+            let isOldNews = exhaustion.isOldNews(grantedAt: grantedAt)
             guard let until = exhaustion.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return nil }
+            let isNews = GroupRest.isNews(until: until, running: self.until, isOldNews: isOldNews)
             rest(.exhausted, until: until, reason: reason, at: now)
-            return GroupRest(scope, .exhausted, model: nil, until: until, reason: reason, level: exhaustion.level)
+            return isNews ? GroupRest(scope, .exhausted, model: nil, until: until, reason: reason, level: exhaustion.level) : nil
         case .keyRejected(let reason):
             circuit.answered(grantedAt: grantedAt)
             guard let until = rejection.refused(until: nil, grantedAt: grantedAt, began: began, at: now) else { return nil }
@@ -281,14 +287,17 @@ struct KeyStanding: Sendable {
         self.isOfGroup = isOfGroup
     }
 
-    /// Returns until when the model rests by this refusal, and how often in a row; nil when it is old news without a time of its own.
+    /// Returns until when the model rests by this refusal, how often in a row, and whether that is news for a quota group; nil when it is old news
+    /// without a time of its own.
     private mutating func rest(
         for model: String, _ backoff: Backoff, until: Moment?, reason: String, grantedAt: Moment, began: Moment, at now: Moment
-    ) -> (until: Moment, level: Int)? {
+    ) -> (until: Moment, level: Int, isNews: Bool)? {
         let index = index(of: model, backoff)
+        let isOldNews = models[index].cooldown.isOldNews(grantedAt: grantedAt)
         guard let until = models[index].cooldown.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return nil }
+        let isNews = GroupRest.isNews(until: until, running: models[index].until, isOldNews: isOldNews)
         restModel(at: index, until: until, reason: reason, isOfGroup: false, at: now)
-        return (until, models[index].cooldown.level)
+        return (until, models[index].cooldown.level, isNews)
     }
 
     private mutating func restModel(at index: Int, until: Moment, reason: String, isOfGroup: Bool, at now: Moment) {
@@ -342,6 +351,13 @@ extension KeyStanding {
         var until: Moment
         var reason: String
         var level: Int
+
+        /// Whether the group is to hear of a refusal. Attempts that were under way when it began to rest come back one by one, each with a time a little
+        /// later than the last: only one that is later by more than a second is worth a walk over all keys.
+        static func isNews(until: Moment, running: Moment?, isOldNews: Bool) -> Bool {
+            guard isOldNews, let running else { return true }
+            return until > running + .seconds(1)
+        }
 
         /// Nil where the scope is the key that was refused alone.
         init?(_ scope: RestScope, _ state: StandingRecord.State, model: String?, until: Moment, reason: String, level: Int) {

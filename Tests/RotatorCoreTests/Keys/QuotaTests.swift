@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import Foundation
 import RotatorCore
 import RotatorTestKit
 import Testing
@@ -122,6 +123,44 @@ import Testing
         again?.settle(.rateLimited(until: after(40), reason: ""), model: "m", at: after(30))
         #expect(pool.spend(model: "m", at: after(40)) == nil)
         #expect(pool.spend(model: "m", at: after(60)) == 1)
+    }
+
+    @Test(arguments: [RotationStrategyName.roundRobin, .headroom, .affinity])
+    func `many threads may tell at once, and what is told in the end is what counts`(_ strategy: RotationStrategyName) async {
+        var attributes = KeyAttributes()
+        attributes.limits.concurrentRequests = 3
+        let pool = RotatingKeyPool(
+            service: ServiceID(1), kind: .llm, strategy: strategy, keys: (1...20).map { .numbered($0, attributes: $0 % 2 == 0 ? attributes : KeyAttributes()) },
+            seed: 1, at: start)
+        await withTaskGroup(of: Void.self) { group in
+            for seed in 0..<8 as Range<UInt64> {
+                group.addTask {
+                    await withCheckedContinuation { done in
+                        Thread.detachNewThread {
+                            work(seed: seed)
+                            done.resume()
+                        }
+                    }
+                }
+            }
+        }
+        @Sendable func work(seed: UInt64) {
+            var random = SplitMix64(seed: seed)
+            for step in 0..<500 {
+                let now = start + .milliseconds(step)
+                guard let lease = pool.hold(model: "m\(step % 3)", conversation: .random(in: 0...100_000, using: &random), at: now) else { continue }
+                let quota = reading(.random(in: 0...2, using: &random), resetsAt: now + .milliseconds(.random(in: 1...40, using: &random)))
+                lease.noteAccount(model: "m\(step % 3)", quota: quota, group: "org-\(Int.random(in: 0..<3, using: &random))", at: now)
+                lease.noteTokens(10, at: now)
+                let refusal = AttemptOutcome.rateLimited(until: now + .milliseconds(30), reason: "")
+                lease.settle(step % 10 == 0 ? refusal : .success, model: "m\(step % 3)", at: now)
+            }
+        }
+        let end = after(60)
+        #expect(pool.views(after: nil, limit: 99, at: end) { $0.inFlight == 0 && $0.coolingModels.isEmpty && $0.stateReason == nil }.count == 20)
+        #expect(pool.quotaGroups().reduce(0) { $0 + $1.keyCount } == 20)
+        #expect(pool.verdicts(model: "m1", at: end) == [.available: 20])
+        #expect(Set((0..<400 as Range<UInt64>).map { pool.spend(model: "m1", conversation: $0, at: end) }).count > 10)
     }
 
     @Test func `models without number cost a bounded memory and never the whole key`() {
@@ -252,6 +291,16 @@ import Testing
         let leases = (0..<3).map { _ in pool.hold(model: "m", at: start) }
         for lease in leases { lease?.settle(.rateLimited(until: nil, reason: ""), model: "m", at: after(1)) }
         #expect(pool.nextAvailability(model: "m", at: after(1)) == after(2))
+    }
+
+    @Test func `of the refusals of what was under way a group hears those that make its rest longer by more than a second`() {
+        let pool = pool(["a", "a", "a", "a"])
+        let leases = (0..<3).map { _ in pool.hold(model: "m", at: start) }
+        leases[0]?.settle(.rateLimited(until: after(20), reason: ""), model: "m", at: after(1))
+        leases[1]?.settle(.rateLimited(until: after(21), reason: ""), model: "m", at: after(1))
+        #expect(pool.explain(model: "m", after: nil, limit: 9, at: after(2)).map(\.until) == [after(20), after(21), after(20), after(20)])
+        leases[2]?.settle(.rateLimited(until: after(30), reason: ""), model: "m", at: after(2))
+        #expect(pool.explain(model: "m", after: nil, limit: 9, at: after(3)).map(\.until) == [after(30), after(30), after(30), after(30)])
     }
 
     @Test func `each key's part of a group's rest is told to other replicas`() {
