@@ -4,11 +4,14 @@ public import RotatorCore
 
 extension KeyRecord {
     /// A key that nothing is known of but its number; its value is `sk-test-` and the number in 20 digits.
-    public static func numbered(_ number: Int, weight: Int = 1, isActive: Bool = true, standing: StandingRecord = StandingRecord()) -> KeyRecord {
+    public static func numbered(
+        _ number: Int, weight: Int = 1, isActive: Bool = true, attributes: KeyAttributes = KeyAttributes(), standing: StandingRecord = StandingRecord()
+    ) -> KeyRecord {
         let digits = String(number)
         let value = "sk-test-" + String(repeating: "0", count: max(0, 20 - digits.count)) + digits
         return KeyRecord(
-            id: KeyID(Int64(number)), serviceID: ServiceID(1), secret: Secret(value.utf8), weight: weight, isActive: isActive, standing: standing)
+            id: KeyID(Int64(number)), serviceID: ServiceID(1), secret: Secret(value.utf8), weight: weight, isActive: isActive, attributes: attributes,
+            standing: standing)
     }
 
     /// A numbered key as it is read back after `update` was written down.
@@ -30,8 +33,10 @@ extension RotatingKeyPool {
     }
 
     /// A lease to keep for a while, or nil when the pool grants none.
-    public func hold(model: String? = nil, excluding tried: TriedKeys = TriedKeys(), at now: Moment) -> HeldLease? {
-        switch lease(model: model, excluding: tried, at: now) {
+    public func hold(
+        model: String? = nil, conversation: UInt64? = nil, excluding tried: TriedKeys = TriedKeys(), at now: Moment
+    ) -> HeldLease? {
+        switch lease(model: model, conversation: conversation, excluding: tried, at: now) {
         case .granted(let lease): HeldLease(lease)
         case .resting: nil
         case .allTried: nil
@@ -41,8 +46,10 @@ extension RotatingKeyPool {
 
     /// Grants a key and settles it at once. Returns its number, nil when none was granted.
     @discardableResult
-    public func spend(_ outcome: AttemptOutcome = .success, model: String? = nil, excluding tried: TriedKeys = TriedKeys(), at now: Moment) -> Int? {
-        guard let lease = hold(model: model, excluding: tried, at: now) else { return nil }
+    public func spend(
+        _ outcome: AttemptOutcome = .success, model: String? = nil, conversation: UInt64? = nil, excluding tried: TriedKeys = TriedKeys(), at now: Moment
+    ) -> Int? {
+        guard let lease = hold(model: model, conversation: conversation, excluding: tried, at: now) else { return nil }
         lease.settle(outcome, model: model, at: now)
         return lease.number
     }
@@ -67,6 +74,14 @@ public final class HeldLease {
         number = Int(lease.key.id.rawValue)
         self.lease = consume lease
     }
+
+    /// Tells what the answer said of the key's quota and organisation.
+    public func noteAccount(model: String? = nil, quota: QuotaReading? = nil, group: String? = nil, at now: Moment) {
+        lease?.noteAccount(model: model, quota: quota, group: group, at: now)
+    }
+
+    /// Tells how many tokens the exchange has used.
+    public func noteTokens(_ count: Int64, at now: Moment) { lease?.noteTokens(count, at: now) }
 
     /// Settles the lease; nothing happens the second time.
     public func settle(_ outcome: AttemptOutcome, model: String? = nil, at now: Moment) { lease.take()?.settle(outcome, model: model, at: now) }

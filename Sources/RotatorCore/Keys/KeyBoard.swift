@@ -9,6 +9,8 @@ internal import Synchronization
     let strategy: any RotationStrategy
     /// Asked for once: the strategy's own answer costs a copy of its box.
     let observesInFlight: Bool
+    let observesHeadroom: Bool
+    let followsConversations: Bool
     private let isRoundRobin: Bool
     // Nil where every replica orders by itself: rotations for single models, and strategies that do not follow turns.
     private let desk: TicketDesk?
@@ -20,14 +22,36 @@ internal import Synchronization
         self.cursor = cursor
         self.strategy = strategy
         observesInFlight = strategy.observesInFlight
+        observesHeadroom = strategy.observesHeadroom
+        followsConversations = strategy.followsConversations
         isRoundRobin = strategy is RoundRobin
         self.desk = strategy.followsTurns ? desk : nil
     }
+
+    /// A rotation over the same keys in the same state, in which a choice changes nothing.
+    init(previewing original: KeyRotation) {
+        fit = original.fit
+        cursor = RotationCursor()
+        cursor.put(at: original.cursor.position)
+        strategy = original.strategy.copy()
+        observesInFlight = original.observesInFlight
+        observesHeadroom = original.observesHeadroom
+        followsConversations = original.followsConversations
+        isRoundRobin = original.isRoundRobin
+        desk = nil
+    }
+
+    /// Whether a choice of a moment later would be the same, as far as it can be told beforehand: not where it is drawn, nor where another stretch of
+    /// turns is about to begin.
+    var isPredictable: Bool { !(strategy is RandomChoice) && !(takesTurns && cursor.isAtEnd) }
 
     /// The strategy's choice; the default one is asked without a detour through its box.
     func next(among candidates: borrowing Candidates) -> Int? {
         isRoundRobin ? RoundRobin().next(among: candidates) : strategy.next(among: candidates)
     }
+
+    /// Whether the strategy is to be told of each grant.
+    var observesGrants: Bool { observesInFlight || observesHeadroom }
 
     /// Whether each choice takes one of the cursor's turns.
     var takesTurns: Bool { desk != nil }
@@ -75,6 +99,8 @@ internal import Synchronization
     private(set) nonisolated(unsafe) var enabledCount = 0
     /// Those of them that the provider keeps rejecting.
     private(set) nonisolated(unsafe) var rejectedCount = 0
+    /// What strategies were told of members whose headroom is not full.
+    private nonisolated(unsafe) var headrooms: [Int: KeyHeadroom] = [:]
 
     /// A board for `members`, in the order of their ids, on which no key is fit yet.
     init(members: ContiguousArray<KeyEntry>, cursor: RotationCursor, desk: TicketDesk, strategy: any RotationStrategy) {
@@ -140,6 +166,9 @@ internal import Synchronization
 
     /// Counts and indexes all members, going on from where `predecessor` stands when the strategy is a copy of its.
     func fill(continuing predecessor: KeyBoard?) {
+        if rotation.strategy.observesMembers {
+            rotation.strategy.membersChanged(to: members.map { unsafe RotationMember(position: $0.position, id: $0.id, weight: $0.weight) })
+        }
         if let predecessor {
             for entry in predecessor.members where predecessor.rotation.fit.contains(entry.position) {
                 if contains(entry) { rotation.fit.insert(entry.position) } else { rotation.strategy.candidateLeft(entry.position) }
@@ -169,6 +198,9 @@ internal import Synchronization
             // Nobody told it of attempts while it stood idle: let every key join anew.
             if own.observesInFlight { for entry in members { own.set(entry, isCandidate: false) } }
             for entry in members { set(entry, in: own, slot: slot) }
+            if own.observesHeadroom {
+                for entry in members { own.strategy.candidate(entry.position, hasHeadroom: unsafe headrooms[entry.position] ?? .full) }
+            }
         } else {
             own = KeyRotation(capacity: entries.count, cursor: cursor, strategy: rotation.strategy.copy())
             for entry in members where rotation.fit.contains(entry.position) {
@@ -198,6 +230,19 @@ internal import Synchronization
         rotation.strategy.candidate(entry.position, hasInFlight: count)
         for slot in 0..<modelCount.load(ordering: .relaxed) {
             if let own = unsafe modelRotations[slot].load() { own.strategy.candidate(entry.position, hasInFlight: count) }
+        }
+    }
+
+    /// Tells every strategy how much is left of a member.
+    func headroomChanged(_ entry: KeyEntry, to headroom: KeyHeadroom) {
+        if headroom == .full {
+            if unsafe headrooms.removeValue(forKey: entry.position) == nil { return }
+        } else {
+            unsafe headrooms[entry.position] = headroom
+        }
+        rotation.strategy.candidate(entry.position, hasHeadroom: headroom)
+        for slot in 0..<modelCount.load(ordering: .relaxed) {
+            if let own = unsafe modelRotations[slot].load() { own.strategy.candidate(entry.position, hasHeadroom: headroom) }
         }
     }
 

@@ -12,6 +12,10 @@ final class KeyFamily: Sendable {
         var boards: [KeyBoard] = []
         var returns = ReturnQueue()
         var models = ModelTable()
+        /// The keys of each quota group that is known, those included that a pool of the past alone has.
+        var groups: [String: ContiguousArray<KeyEntry>] = [:]
+        /// What exchanges took on average lately, in tokens; an attempt under way is expected to take as many.
+        var tokensPerGrant: Int64 = 1_000
         /// Grows with each change of standing.
         var change = 0
         /// The latest moment that was handed in: threads' clocks may differ by a little, and standing never goes back in time.
@@ -60,11 +64,13 @@ final class KeyFamily: Sendable {
         state.latest = max(state.latest, now)
         let now = state.latest
         unsafe entry.standing.timePassed(at: now)
+        let holds = unsafe entry.holds
+        holds?.update(inFlight: entry.inFlight.load(ordering: .relaxed), at: now)
         updateModels(of: entry, in: &state, at: now)
 
         let standing = unsafe entry.standing
         let former = unsafe entry.shown
-        let shown = KeyEntry.Shown(standing)
+        let shown = KeyEntry.Shown(standing, isHeld: holds?.isHeld ?? false)
         unsafe entry.shown = shown
         if shown.state != former.state, state.stateChanges != nil {
             let isTold = shown.state != .active && shown.state != .disabled
@@ -74,16 +80,24 @@ final class KeyFamily: Sendable {
                     until: isTold ? standing.until : nil, at: now))
         }
         entry.memory.store(standing.memory, ordering: .relaxed)
-        entry.awaitsTrial.store(standing.circuit.awaitsTrial, ordering: .releasing)
+        entry.isGrantedUnderLock.store(standing.circuit.awaitsTrial || holds?.pacing != nil, ordering: .releasing)
+        entry.isPaced.store(holds?.pacing != nil, ordering: .relaxed)
+        entry.isEmpty.store(holds?.isEmpty ?? false, ordering: .relaxed)
         for board in state.boards where board.contains(entry) {
             if shown != former { board.show(entry, shown, instead: former) }
             for slot in state.models.slots { board.set(entry, inModel: slot) }
         }
-        if let next = standing.nextChange, unsafe next < entry.queuedAt {
-            unsafe entry.queuedAt = next
-            state.returns.insert(entry, at: next)
-            nextReturn.store(state.returns.first.nanoseconds, ordering: .relaxed)
-        }
+        queue(entry, at: standing.nextChange, in: &state)
+        queue(entry, at: holds?.nextChange, in: &state)
+        tellHeadroom(of: entry, in: &state, at: now)
+    }
+
+    /// Has the queue come back to a key at `moment`.
+    private func queue(_ entry: KeyEntry, at moment: Moment?, in state: inout State) {
+        guard let moment, unsafe moment < entry.queuedAt else { return }
+        unsafe entry.queuedAt = moment
+        state.returns.insert(entry, at: moment)
+        nextReturn.store(state.returns.first.nanoseconds, ordering: .relaxed)
     }
 
     /// Has a key's standing handed out for writing down.
@@ -104,6 +118,9 @@ final class KeyFamily: Sendable {
             if let model = state.models.name(of: slot) { board.beginModel(model, slot: slot, cursor: state.models.cursor(of: slot)) }
         }
         state.boards.append(board)
+        if board.rotation.observesHeadroom {
+            for entry in board.members { tellHeadroom(of: entry, in: &state, at: state.latest) }
+        }
     }
 
     /// Strikes out the board of a pool that nobody holds any more, and forgets keys that no other pool has.
@@ -115,6 +132,13 @@ final class KeyFamily: Sendable {
                 let isGone = !boards.contains { $0.contains(entry) }
                 if isGone { unsafe entry.queuedAt = .distantFuture }
                 return isGone
+            }
+            for (name, members) in state.groups {
+                let stay = ContiguousArray(members.lazy.filter { entry in boards.contains { $0.contains(entry) } })
+                if stay.count == members.count { continue }
+                for entry in members { unsafe entry.group = nil }
+                for (index, entry) in stay.enumerated() { unsafe entry.group = (name, index) }
+                state.groups[name] = stay.isEmpty ? nil : stay
             }
         }
     }
@@ -128,28 +152,115 @@ final class KeyFamily: Sendable {
     }
 
     private func updateModels(of entry: KeyEntry, in state: inout State, at now: Moment) {
+        let holds = unsafe entry.holds
+        if unsafe entry.standing.models.isEmpty && entry.restingModels.isEmpty && holds?.emptyModels.isEmpty ?? true { return }
         var begun: [Int] = []
+        var resting = ModelSlots()
         for index in unsafe entry.standing.models.indices {
             let rest = unsafe entry.standing.models[index]
-            if rest.until > now {
-                guard rest.slot == nil, let slot = state.models.acquire(rest.model, cursor: cursor.position) else { continue }
-                unsafe entry.standing.models[index].slot = slot.number
-                unsafe entry.restingModels.insert(slot.number)
-                if slot.isNew { begun.append(slot.number) }
-            } else if let slot = rest.slot {
-                unsafe entry.standing.models[index].slot = nil
-                unsafe entry.restingModels.remove(slot)
-                if state.models.release(slot) {
-                    let count = state.models.count
-                    for board in state.boards { board.endModel(slot: slot, count: count) }
-                }
-            }
+            let slot = slot(for: rest.model, until: rest.until, present: rest.slot, begun: &begun, in: &state, at: now)
+            unsafe entry.standing.models[index].slot = slot
+            if let slot { resting.insert(slot) }
         }
+        if let holds {
+            for index in holds.emptyModels.indices {
+                let empty = holds.emptyModels[index]
+                let slot = slot(for: empty.model, until: empty.until, present: empty.slot, begun: &begun, in: &state, at: now)
+                holds.emptyModels[index].slot = slot
+                if let slot { resting.insert(slot) }
+            }
+            // Those that are over, and those for which there are too many models: a hint is not worth the whole key.
+            holds.emptyModels.removeAll { $0.slot == nil }
+        }
+        unsafe entry.restingModels = resting
         unsafe entry.standing.forgetModels(at: now)
         for slot in begun {
             guard let model = state.models.name(of: slot) else { continue }
             for board in state.boards { board.beginModel(model, slot: slot, cursor: state.models.cursor(of: slot)) }
         }
+    }
+
+    /// The number for a rest of one key for `model`: taken while it runs, given back when it is over.
+    private func slot(for model: String, until: Moment, present: Int?, begun: inout [Int], in state: inout State, at now: Moment) -> Int? {
+        if until > now {
+            if let present { return present }
+            guard let slot = state.models.acquire(model, cursor: cursor.position) else { return nil }
+            if slot.isNew { begun.append(slot.number) }
+            return slot.number
+        }
+        if let present, state.models.release(present) {
+            let count = state.models.count
+            for board in state.boards { board.endModel(slot: present, count: count) }
+        }
+        return nil
+    }
+}
+
+// MARK: Quota, under the lock
+
+extension KeyFamily {
+    /// How soon a key whose headroom is not full is looked at again where a strategy follows it: its own limits free themselves as time passes.
+    private static let headroomInterval = Duration.seconds(15)
+
+    /// A key was granted for `model`: counts it against its limits and tells strategies.
+    func granted(_ entry: KeyEntry, model: String?, in state: inout State, at now: Moment) {
+        let now = max(now, state.latest)
+        if let holds = unsafe entry.holds, holds.pacing != nil {
+            holds.pacing?.granted(at: now)
+            refreshIfPaceChanged(entry, in: &state, at: now)
+        }
+        inFlightChanged(entry, in: state)
+        if state.boards.contains(where: { $0.rotation.observesHeadroom }) {
+            entry.quota.withLock { $0.granted(model: model) }
+            tellHeadroom(of: entry, in: &state, at: now)
+        }
+    }
+
+    /// Looks again at a key's own limits: an attempt has ended, or tokens were counted.
+    func refreshIfPaceChanged(_ entry: KeyEntry, in state: inout State, at now: Moment) {
+        guard let holds = unsafe entry.holds else { return }
+        let now = max(now, state.latest)
+        if holds.pacing?.hold(inFlight: entry.inFlight.load(ordering: .relaxed), at: now) != holds.pace { refresh(entry, in: &state, at: now) }
+    }
+
+    /// Tells strategies that want to know how much is left of a key.
+    func tellHeadroom(of entry: KeyEntry, in state: inout State, at now: Moment) {
+        guard state.boards.contains(where: { $0.rotation.observesHeadroom && $0.contains(entry) }) else { return }
+        let headroom = entry.headroom(tokensPerGrant: state.tokensPerGrant, at: now)
+        for board in state.boards where board.rotation.observesHeadroom && board.contains(entry) { board.headroomChanged(entry, to: headroom) }
+        if headroom.share < 1 {
+            let reset = entry.quota.withLock { $0.nextReset(after: now) }
+            queue(entry, at: min(reset ?? .distantFuture, now + Self.headroomInterval), in: &state)
+        }
+    }
+
+    /// An exchange took so many tokens.
+    func noteTokens(_ count: Int64, in state: inout State) {
+        state.tokensPerGrant = max(1, (state.tokensPerGrant * 15 + min(count, 1 << 32)) / 16)
+    }
+
+    /// Makes the groups agree with what is known of a key's.
+    func updateGroup(of entry: KeyEntry, in state: inout State) {
+        let name = entry.quotaGroup
+        guard unsafe entry.group?.name != name else { return }
+        if let (old, index) = unsafe entry.group {
+            if let last = state.groups[old]?.popLast(), last !== entry {
+                state.groups[old]?[index] = last
+                unsafe last.group?.index = index
+            }
+            if state.groups[old]?.isEmpty ?? false { state.groups[old] = nil }
+            unsafe entry.group = nil
+        }
+        guard let name else { return }
+        state.groups[name, default: []].append(entry)
+        unsafe entry.group = (name, (state.groups[name]?.count ?? 1) - 1)
+    }
+
+    /// The other keys of the quota group of `entry`.
+    func siblings(of entry: KeyEntry, in state: State) -> ContiguousArray<KeyEntry> {
+        guard let name = unsafe entry.group?.name, var members = state.groups[name] else { return [] }
+        members.removeAll { $0 === entry }
+        return members
     }
 }
 

@@ -2,7 +2,8 @@
 
 /// The keys of one service and their standing; the only thing that grants leases.
 ///
-/// Any thread may call any member; ``lease(model:excluding:at:)`` under the default strategy takes no lock and allocates nothing beyond the lease.
+/// Any thread may call any member; ``lease(model:conversation:excluding:at:)`` under the default strategy takes no lock and allocates nothing beyond
+/// the lease.
 public protocol KeyPool: AnyObject, Sendable {
     /// Grants the right to spend one key on one attempt.
     ///

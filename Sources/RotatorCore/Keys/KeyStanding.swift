@@ -8,6 +8,8 @@ struct KeyStanding: Sendable {
         var until: Moment
         var reason: String
         var cooldown: Cooldown
+        /// Whether the rest was brought about by a sibling of the same quota group. Not written down.
+        var isOfGroup = false
         /// The pool's number for the model while the rest runs; nil when the pool has not heard of the rest or it is over.
         var slot: Int?
 
@@ -44,6 +46,8 @@ struct KeyStanding: Sendable {
     var rejection = Cooldown(.rejection)
     var forbidden = Cooldown(.forbidden)
     private(set) var circuit = CircuitBreaker()
+    /// Whether the rest of the whole key was brought about by a sibling of the same quota group. Not written down.
+    private(set) var isOfGroup = false
     var models: [ModelStanding] = []
     /// See ``StandingRecord/decidedAt``.
     var decidedAt = Moment.distantPast
@@ -145,12 +149,22 @@ struct KeyStanding: Sendable {
     ///   - grantedAt: when the attempt's lease was granted.
     ///   - began: when a rest begins that this outcome brings about: `now`, or the last grant where another thread's clock was ahead.
     ///   - isProviderAtFault: whether every other key of the service keeps being rejected too.
-    /// - Returns: whether there is something new to be written down.
+    /// - Returns: whether there is something new to be written down, and the rest that keys of the same quota group share.
     mutating func settle(
         _ outcome: AttemptOutcome, model: String?, grantedAt: Moment, began: Moment, at now: Moment, isProviderAtFault: Bool
-    ) -> Bool {
+    ) -> (hasChanged: Bool, groupRest: GroupRest?) {
+        var groupRest: GroupRest?
+        let hasChanged = change(at: now) { standing in
+            groupRest = standing.decide(
+                outcome, model: model, grantedAt: grantedAt, began: began, at: now, isProviderAtFault: isProviderAtFault)
+        }
+        return (hasChanged, groupRest)
+    }
+
+    /// Makes a change, and says whether there is something new to be written down.
+    mutating func change(at now: Moment, _ body: (inout KeyStanding) -> Void) -> Bool {
         let before = record
-        decide(outcome, model: model, grantedAt: grantedAt, began: began, at: now, isProviderAtFault: isProviderAtFault)
+        body(&self)
         let after = record
         if after == before { return false }
         // The circuit is each replica's own affair: its changes are written down, and decide nothing for the others.
@@ -163,25 +177,39 @@ struct KeyStanding: Sendable {
 
     private mutating func decide(
         _ outcome: AttemptOutcome, model: String?, grantedAt: Moment, began: Moment, at now: Moment, isProviderAtFault: Bool
-    ) {
+    ) -> GroupRest? {
         switch outcome {
         case .success:
             succeeded(model: model, grantedAt: grantedAt)
-        case .rateLimited(let until, let reason, _):
+        case .rateLimited(let until, let reason, let scope):
             circuit.answered(grantedAt: grantedAt)
-            if let model {
-                rest(for: model, .rateLimit, until: until, reason: reason.or(Reason.rateLimited), grantedAt: grantedAt, began: began, at: now)
-            } else if let until = rateLimit.refused(until: until, grantedAt: grantedAt, began: began, at: now) {
-                rest(.cooling, until: until, reason: reason.or(Reason.rateLimited), at: now)
+            let reason = reason.or(Reason.rateLimited)
+            if let model, scope != .key {
+                guard let rested = rest(for: model, .rateLimit, until: until, reason: reason, grantedAt: grantedAt, began: began, at: now),
+                    rested.isNews
+                else { return nil }
+                return GroupRest(scope, .cooling, model: model, until: rested.until, reason: reason, level: rested.level)
             }
-        case .exhausted(let until, let reason, _):
+            let isOldNews = rateLimit.isOldNews(grantedAt: grantedAt)
+            guard let until = rateLimit.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return nil }
+            let isNews = GroupRest.isNews(until: until, running: self.until, isOldNews: isOldNews)
+            rest(.cooling, until: until, reason: reason, at: now)
+            return isNews ? GroupRest(scope, .cooling, model: nil, until: until, reason: reason, level: rateLimit.level) : nil
+        case .exhausted(let until, let reason, let scope):
             circuit.answered(grantedAt: grantedAt)
-            if let until = exhaustion.refused(until: until, grantedAt: grantedAt, began: began, at: now) {
-                rest(.exhausted, until: until, reason: reason.or(Reason.exhausted), at: now)
+            let reason = reason.or(Reason.exhausted)
+            if let model, scope == .model {
+                _ = rest(for: model, .exhaustion, until: until, reason: reason, grantedAt: grantedAt, began: began, at: now)
+                return nil
             }
+            let isOldNews = exhaustion.isOldNews(grantedAt: grantedAt)
+            guard let until = exhaustion.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return nil }
+            let isNews = GroupRest.isNews(until: until, running: self.until, isOldNews: isOldNews)
+            rest(.exhausted, until: until, reason: reason, at: now)
+            return isNews ? GroupRest(scope, .exhausted, model: nil, until: until, reason: reason, level: exhaustion.level) : nil
         case .keyRejected(let reason):
             circuit.answered(grantedAt: grantedAt)
-            guard let until = rejection.refused(until: nil, grantedAt: grantedAt, began: began, at: now) else { return }
+            guard let until = rejection.refused(until: nil, grantedAt: grantedAt, began: began, at: now) else { return nil }
             if rejection.level >= Self.rejectionLimit, !isProviderAtFault {
                 state = .invalid
                 self.until = nil
@@ -192,7 +220,7 @@ struct KeyStanding: Sendable {
         case .forbidden(let reason):
             circuit.answered(grantedAt: grantedAt)
             if let model {
-                rest(for: model, .forbidden, until: nil, reason: reason.or(Reason.forbidden), grantedAt: grantedAt, began: began, at: now)
+                _ = rest(for: model, .forbidden, until: nil, reason: reason.or(Reason.forbidden), grantedAt: grantedAt, began: began, at: now)
             } else if let until = forbidden.refused(until: nil, grantedAt: grantedAt, began: began, at: now) {
                 rest(.cooling, until: until, reason: reason.or(Reason.forbidden), at: now)
             }
@@ -201,6 +229,7 @@ struct KeyStanding: Sendable {
         case .abandoned:
             circuit.abandoned(grantedAt: grantedAt)
         }
+        return nil
     }
 
     /// An administrator says that the key is good: no rests, no failures; attempts granted up to `moment` are old news. `record` tells when.
@@ -251,31 +280,43 @@ struct KeyStanding: Sendable {
         if let model, let index = models.firstIndex(where: { $0.model == model }) { models[index].cooldown.succeeded(grantedAt: grantedAt) }
     }
 
-    private mutating func rest(_ state: StandingRecord.State, until: Moment, reason: String, at now: Moment) {
+    private mutating func rest(_ state: StandingRecord.State, until: Moment, reason: String, isOfGroup: Bool = false, at now: Moment) {
         guard self.state != .invalid, until > now else { return }
         if let running = self.until, running >= until { return }
-        self.state = state
-        self.until = until
-        self.reason = reason
+        set(state, until: until, reason: reason)
+        self.isOfGroup = isOfGroup
     }
 
+    /// Returns until when the model rests by this refusal, how often in a row, and whether that is news for a quota group; nil when it is old news
+    /// without a time of its own.
     private mutating func rest(
         for model: String, _ backoff: Backoff, until: Moment?, reason: String, grantedAt: Moment, began: Moment, at now: Moment
-    ) {
-        let index: Int
-        if let known = models.firstIndex(where: { $0.model == model }) {
-            index = known
-            // Rests of another kind are not "in a row" with these.
-            if models[index].cooldown.backoff != backoff { models[index].cooldown = Cooldown(backoff) }
-        } else {
-            if models.count >= Self.modelsMax { models.removeAll { $0.slot == nil } }
-            index = models.count
-            models.append(ModelStanding(model: model, until: .distantPast, reason: "", cooldown: Cooldown(backoff)))
-        }
-        guard let until = models[index].cooldown.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return }
+    ) -> (until: Moment, level: Int, isNews: Bool)? {
+        let index = index(of: model, backoff)
+        let isOldNews = models[index].cooldown.isOldNews(grantedAt: grantedAt)
+        guard let until = models[index].cooldown.refused(until: until, grantedAt: grantedAt, began: began, at: now) else { return nil }
+        let isNews = GroupRest.isNews(until: until, running: models[index].until, isOldNews: isOldNews)
+        restModel(at: index, until: until, reason: reason, isOfGroup: false, at: now)
+        return (until, models[index].cooldown.level, isNews)
+    }
+
+    private mutating func restModel(at index: Int, until: Moment, reason: String, isOfGroup: Bool, at now: Moment) {
         guard until > now, until > models[index].until else { return }
         models[index].until = until
         models[index].reason = reason
+        models[index].isOfGroup = isOfGroup
+    }
+
+    /// Where the rests for `model` stand, of which those of this kind are in a row.
+    private mutating func index(of model: String, _ backoff: Backoff) -> Int {
+        if let known = models.firstIndex(where: { $0.model == model }) {
+            // Rests of another kind are not "in a row" with these.
+            if models[known].cooldown.backoff != backoff { models[known].cooldown = Cooldown(backoff) }
+            return known
+        }
+        if models.count >= Self.modelsMax { models.removeAll { $0.slot == nil } }
+        models.append(ModelStanding(model: model, until: .distantPast, reason: "", cooldown: Cooldown(backoff)))
+        return models.count - 1
     }
 
     private mutating func end() { set(.active, until: nil, reason: "") }
@@ -284,6 +325,7 @@ struct KeyStanding: Sendable {
         self.state = state
         self.until = until
         self.reason = reason
+        isOfGroup = false
     }
 
     /// The words for `state_reason` where the outcome has none of its own.
@@ -293,6 +335,84 @@ struct KeyStanding: Sendable {
         static let rejected = "key_rejected"
         static let forbidden = "forbidden"
         static let circuitOpen = "circuit_open"
+        static let paced = "paced"
+        static let quotaEmpty = "quota_empty"
+    }
+}
+
+/// What keys of one quota group share of each other's refusals: the limits are the organisation's, and so are the rests and how often they follow
+/// each other.
+extension KeyStanding {
+    /// A rest that every key of a quota group takes.
+    struct GroupRest: Sendable {
+        var state: StandingRecord.State
+        /// Nil: the whole keys rest.
+        var model: String?
+        var until: Moment
+        var reason: String
+        var level: Int
+
+        /// Whether the group is to hear of a refusal. Attempts that were under way when it began to rest come back one by one, each with a time a little
+        /// later than the last: only one that is later by more than a second is worth a walk over all keys.
+        static func isNews(until: Moment, running: Moment?, isOldNews: Bool) -> Bool {
+            guard isOldNews, let running else { return true }
+            return until > running + .seconds(1)
+        }
+
+        /// Nil where the scope is the key that was refused alone.
+        init?(_ scope: RestScope, _ state: StandingRecord.State, model: String?, until: Moment, reason: String, level: Int) {
+            switch scope {
+            case .usual, .group: break
+            case .key, .model: return nil
+            }
+            self.state = state
+            self.model = model
+            self.until = until
+            self.reason = reason
+            self.level = level
+        }
+    }
+
+    /// A sibling was refused. Attempts granted up to `began` are old news. Returns whether there is something new to be written down.
+    ///
+    /// Compares by itself what it may change: a group may have as many keys as the pool.
+    mutating func siblingRested(_ rest: GroupRest, began: Moment, at now: Moment) -> Bool {
+        let hasChanged: Bool
+        if let model = rest.model {
+            let index = index(of: model, .rateLimit)
+            let before = (models[index].until, models[index].cooldown.level)
+            models[index].cooldown.join(level: rest.level, began: began)
+            restModel(at: index, until: rest.until, reason: rest.reason, isOfGroup: true, at: now)
+            hasChanged = before != (models[index].until, models[index].cooldown.level)
+        } else {
+            let before = (until, rateLimit.level, exhaustion.level)
+            if rest.state == .exhausted {
+                exhaustion.join(level: rest.level, began: began)
+            } else {
+                rateLimit.join(level: rest.level, began: began)
+            }
+            self.rest(rest.state, until: rest.until, reason: rest.reason, isOfGroup: true, at: now)
+            hasChanged = before != (until, rateLimit.level, exhaustion.level)
+        }
+        if hasChanged { decidedAt = nextDecision(at: now) }
+        return hasChanged
+    }
+
+    /// An attempt with a sibling succeeded: the next rest that the group shares is a first one again. Returns whether there is something new to be
+    /// written down.
+    mutating func siblingSucceeded(model: String?, grantedAt: Moment, at now: Moment) -> Bool {
+        change(at: now) { standing in
+            standing.rateLimit.succeeded(grantedAt: grantedAt)
+            standing.exhaustion.succeeded(grantedAt: grantedAt)
+            if let index = standing.models.firstIndex(where: { $0.model == model }), standing.models[index].cooldown.backoff == .rateLimit {
+                standing.models[index].cooldown.succeeded(grantedAt: grantedAt)
+            }
+        }
+    }
+
+    /// How many rests in a row there were of those that a group shares.
+    func groupLevel(model: String?) -> Int {
+        rateLimit.level + exhaustion.level + (models.first { $0.model == model && $0.cooldown.backoff == .rateLimit }?.cooldown.level ?? 0)
     }
 }
 

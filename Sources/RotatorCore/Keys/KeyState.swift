@@ -32,11 +32,12 @@ public struct KeyView: Sendable, Hashable {
     public var attributes: KeyAttributes
     /// Where it stands.
     public var state: KeyState
-    /// Why, in a stable word such as `rate_limited`; nil when there is nothing to say. An open circuit is `active` with `circuit_open`.
+    /// Why, in a stable word such as `rate_limited`; nil when there is nothing to say. An open circuit is `active` with `circuit_open`, a limit of the
+    /// key's own that is reached is `active` with `paced`, and a quota of which the provider said that nothing is left `active` with `quota_empty`.
     public var stateReason: String?
-    /// When the rest or the open circuit ends; nil when there is none or it does not end by itself.
+    /// When the rest, the open circuit or the hold ends; nil when there is none or it does not end by itself.
     public var coolingUntil: Moment?
-    /// Rests for one model alone that are running.
+    /// Rests for one model alone that are running; of those with the reason `quota_empty` this replica alone knows.
     public var coolingModels: [StandingRecord.ModelRest]
     /// When it was last granted; nil when never.
     public var lastUsedAt: Moment?
@@ -46,6 +47,12 @@ public struct KeyView: Sendable, Hashable {
     public var failureCount: Int64
     /// Attempts that are under way now.
     public var inFlight: Int
+    /// The quota group that counts: what an administrator says, else what the provider said since the process began.
+    public var quotaGroup: String?
+    /// What the provider last said of the key's quota.
+    public var quota: [QuotaReading.Amount] = []
+    /// How far the key's own limits are used on this replica.
+    public var pacing: [KeyLimitUse] = []
 
     /// A key as people see it.
     public init(

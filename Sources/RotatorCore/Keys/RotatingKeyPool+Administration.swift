@@ -12,7 +12,11 @@ extension RotatingKeyPool {
         guard let entry = board.member(id) else { return false }
         family.withLock { state in
             unsafe entry.name = name
-            if let attributes { unsafe entry.attributes = attributes }
+            if let attributes {
+                unsafe entry.attributes = attributes
+                entry.setLimits(attributes.limits)
+                family.updateGroup(of: entry, in: &state)
+            }
             unsafe entry.standing.isActive = isActive
             family.refresh(entry, in: &state, at: now)
             if unsafe entry.weight != weight {
@@ -42,6 +46,7 @@ extension RotatingKeyPool {
         family.withLock { state in
             let now = max(now, state.latest)
             unsafe entry.standing.reset(to: record, at: max(now, entry.lastUsedAt ?? now))
+            unsafe entry.holds?.forgetEmpty()
             family.refresh(entry, in: &state, at: now)
         }
         return true
@@ -154,14 +159,20 @@ extension RotatingKeyPool {
     }
 
     private func view(of entry: KeyEntry, at now: Moment) -> KeyView {
-        var (standing, name, weight, attributes, counts) = family.withLock { _ in
-            unsafe (entry.standing, entry.name, entry.weight, entry.attributes, entry.counts)
+        let inFlight = entry.inFlight.load(ordering: .relaxed)
+        var (standing, name, weight, attributes, counts, group, holds) = family.withLock { _ in
+            unsafe (
+                entry.standing, entry.name, entry.weight, entry.attributes, entry.counts, entry.quotaGroup,
+                entry.holds.map { HoldsView($0, inFlight: inFlight, at: now) })
         }
         standing.timePassed(at: now)
         var view = KeyView(
             id: entry.id, serviceID: entry.serviceID, masked: entry.secret.masked, name: name, weight: weight, isActive: standing.isActive,
             attributes: attributes, state: standing.keyState, lastUsedAt: counts.lastUsedAt, successCount: counts.successes, failureCount: counts.failures,
-            inFlight: entry.inFlight.load(ordering: .relaxed))
+            inFlight: inFlight)
+        view.quotaGroup = group
+        view.quota = entry.quota.withLock { $0.latest }
+        view.pacing = holds?.uses ?? []
         switch view.state {
         case .cooling, .exhausted, .invalid:
             view.stateReason = standing.reason
@@ -170,12 +181,37 @@ extension RotatingKeyPool {
             if !standing.circuit.isFlowing {
                 view.stateReason = KeyStanding.Reason.circuitOpen
                 view.coolingUntil = standing.circuit.openUntil
+            } else if let pace = holds?.pace {
+                view.stateReason = KeyStanding.Reason.paced
+                view.coolingUntil = pace.until
+            } else if let until = holds?.emptyUntil {
+                view.stateReason = KeyStanding.Reason.quotaEmpty
+                view.coolingUntil = until
             }
         case .disabled:
             break
         }
         view.coolingModels = standing.models.filter { $0.until > now }
             .map { StandingRecord.ModelRest(model: $0.model, until: $0.until, reason: $0.reason, level: $0.cooldown.level) }
+        for empty in holds?.emptyModels ?? [] where !view.coolingModels.contains(where: { $0.model == empty.model }) {
+            view.coolingModels.append(
+                StandingRecord.ModelRest(model: empty.model, until: empty.until, reason: KeyStanding.Reason.quotaEmpty, level: 0))
+        }
         return view
+    }
+
+    /// What is shown of a key's holds.
+    private struct HoldsView {
+        var pace: KeyPacing.Hold?
+        var uses: [KeyLimitUse]
+        var emptyUntil: Moment?
+        var emptyModels: [KeyHolds.EmptyModel]
+
+        init(_ holds: KeyHolds, inFlight: Int, at now: Moment) {
+            pace = holds.pacing?.hold(inFlight: inFlight, at: now)
+            uses = holds.pacing?.uses(inFlight: inFlight, at: now) ?? []
+            emptyUntil = holds.emptyUntil.flatMap { $0 > now ? $0 : nil }
+            emptyModels = holds.emptyModels.filter { $0.until > now }
+        }
     }
 }

@@ -8,8 +8,8 @@ internal import Synchronization
 /// its predecessor: standing, counters, attempts under way, the cursor. Publish it in the ``Catalogue``; requests in flight finish under the
 /// old one. What changes in place (``update(_:name:weight:isActive:at:)``, ``reset(_:at:)``) is in force at once, in both.
 ///
-/// Any thread may call any member. Under `round_robin` and `sequential`, ``lease(model:excluding:at:)`` takes no lock unless a rest has just ended
-/// or no key is left, and a success that ends no row of failures takes none either; neither depends on the number of keys.
+/// Any thread may call any member. Under `round_robin` and `sequential`, ``lease(model:conversation:excluding:at:)`` takes no lock unless a rest has just
+/// ended, no key is left or the key has limits of its own, and a success that ends no row of failures takes none either; neither depends on the number of keys.
 public final class RotatingKeyPool: KeyPool {
     /// The service whose keys these are.
     public let service: ServiceID
@@ -85,20 +85,24 @@ public final class RotatingKeyPool: KeyPool {
     public func lease(model: String?, conversation: UInt64?, excluding tried: TriedKeys, at now: Moment) -> LeaseDecision {
         family.returnKeysIfDue(at: now)
         let rotation = board.rotation(for: model)
-        let chosen = rotation.next(among: candidates(of: rotation, excluding: tried))
-        if let position = chosen, rotation.fit.contains(position), let entry = board.entries[position], !entry.awaitsTrial.load(ordering: .acquiring) {
+        let chosen = rotation.next(among: candidates(of: rotation, conversation: conversation, excluding: tried))
+        if let position = chosen, rotation.fit.contains(position), let entry = board.entries[position],
+            !entry.isGrantedUnderLock.load(ordering: .acquiring)
+        {
             grant(entry, at: now)
-            if rotation.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
+            if rotation.observesGrants { family.withLock { family.granted(entry, model: model, in: &$0, at: now) } }
             return .granted(KeyLease(on: entry, of: self, at: now))
         }
-        // No candidate, one that was overtaken by a change, or a trial to be granted once: look again where nothing moves.
-        switch family.withLock({ choose(chosen, model: model, excluding: tried, in: &$0, at: now) }) {
+        // No candidate, one that was overtaken by a change, a trial to be granted once, or limits to be counted: look again where nothing moves.
+        switch family.withLock({ choose(chosen, model: model, conversation: conversation, excluding: tried, in: &$0, at: now) }) {
         case .key(let entry): return .granted(KeyLease(on: entry, of: self, at: now))
         case .allTried: return .allTried
         case .resting(let until): return .resting(until: until)
         case .noKeys: return .noKeys
         }
     }
+
+    public var followsConversations: Bool { board.rotation.followsConversations }
 
     public func settle(_ key: any LeasedKey, as outcome: AttemptOutcome, model: String?, grantedAt: Moment, at now: Moment) {
         guard let entry = key as? KeyEntry else { preconditionFailure("a lease is settled by the pool that granted it") }
@@ -114,12 +118,13 @@ public final class RotatingKeyPool: KeyPool {
             learn(entry, outcome, model: model, grantedAt: grantedAt, at: now)
         }
         markUnrecorded(entry)
+        if entry.isPaced.load(ordering: .relaxed) { family.withLock { family.refreshIfPaceChanged(entry, in: &$0, at: now) } }
         if board.rotation.observesInFlight { family.withLock { family.inFlightChanged(entry, in: $0) } }
     }
 
     public func hasKey(model: String?, excluding tried: TriedKeys, at now: Moment) -> Bool {
         family.returnKeysIfDue(at: now)
-        return candidates(of: board.rotation(for: model), excluding: tried).first(from: 0) != nil
+        return candidates(of: board.rotation(for: model), conversation: nil, excluding: tried).first(from: 0) != nil
     }
 
     public func noteAnswer(_ key: any LeasedKey, model: String?, grantedAt: Moment, at now: Moment) {
@@ -149,8 +154,8 @@ public final class RotatingKeyPool: KeyPool {
         case key(KeyEntry), allTried, resting(until: Moment?), noKeys
     }
 
-    private func candidates(of rotation: KeyRotation, excluding tried: TriedKeys) -> Candidates {
-        Candidates(rotation: rotation, board: board, tried: tried.count > 0 ? tried : nil)
+    private func candidates(of rotation: KeyRotation, conversation: UInt64?, excluding tried: TriedKeys) -> Candidates {
+        Candidates(rotation: rotation, board: board, tried: tried.count > 0 ? tried : nil, conversation: conversation)
     }
 
     private func grant(_ entry: KeyEntry, at now: Moment) {
@@ -162,22 +167,24 @@ public final class RotatingKeyPool: KeyPool {
     ///
     /// `chosen` is the strategy's choice of a moment ago: a key whose turn it is must not lose it because its trial is granted here, else it
     /// never gets one where every other turn is another's.
-    private func choose(_ chosen: Int?, model: String?, excluding tried: TriedKeys, in state: inout KeyFamily.State, at now: Moment) -> Choice {
+    private func choose(
+        _ chosen: Int?, model: String?, conversation: UInt64?, excluding tried: TriedKeys, in state: inout KeyFamily.State, at now: Moment
+    ) -> Choice {
         if board.members.isEmpty { return .noKeys }
         family.returnKeys(in: &state, at: now)
         let rotation = board.rotation(for: model)
-        let candidates = candidates(of: rotation, excluding: tried)
+        let candidates = candidates(of: rotation, conversation: conversation, excluding: tried)
         // A strategy that finds nobody where there is somebody, or names a key that may not be used, is not obeyed.
         var position = chosen
         if position.map({ !candidates.contains($0) }) ?? true { position = rotation.next(among: candidates) }
         if let choice = position, !candidates.contains(choice) { position = nil }
         if let position = position ?? candidates.first(from: rotation.cursor.position + 1), let entry = board.entries[position] {
             grant(entry, at: now)
-            if entry.awaitsTrial.load(ordering: .relaxed) {
+            if unsafe entry.standing.circuit.awaitsTrial {
                 unsafe entry.standing.trialBegan(at: now)
                 family.refresh(entry, in: &state, at: now)
             }
-            family.inFlightChanged(entry, in: state)
+            family.granted(entry, model: model, in: &state, at: now)
             return .key(entry)
         }
         return rotation.fit.isEmpty ? .resting(until: firstReturn(to: rotation, model: model, in: state, at: now)) : .allTried
@@ -189,7 +196,7 @@ public final class RotatingKeyPool: KeyPool {
         if known.change == state.change, known.until.map({ $0 > now }) ?? true { return known.until }
         var first: Moment?
         for entry in board.members {
-            if let moment = unsafe entry.standing.returnsAt(model: model, now: now) { first = min(first ?? moment, moment) }
+            if let moment = entry.returnsAt(model: model, now: now) { first = min(first ?? moment, moment) }
         }
         unsafe rotation.firstReturn = (state.change, first)
         return first
@@ -207,11 +214,32 @@ public final class RotatingKeyPool: KeyPool {
             var model = model
             if outcome != .success, let name = model, kind != .llm || !family.canRest(name, in: state) { model = nil }
             unsafe entry.standing.timePassed(at: now)
-            let hasChanged = unsafe entry.standing.settle(
-                outcome, model: model, grantedAt: grantedAt, began: max(now, entry.lastUsedAt ?? now), at: now,
-                isProviderAtFault: othersRejected == othersEnabled)
+            let level = unsafe entry.standing.groupLevel(model: model)
+            let began = max(now, entry.lastUsedAt ?? now)
+            let settled = unsafe entry.standing.settle(
+                outcome, model: model, grantedAt: grantedAt, began: began, at: now, isProviderAtFault: othersRejected == othersEnabled)
             family.refresh(entry, in: &state, at: now)
-            if hasChanged { family.markUnrecordedStanding(entry) }
+            if settled.hasChanged { family.markUnrecordedStanding(entry) }
+            if let rest = settled.groupRest, rest.until > now {
+                changeSiblings(of: entry, in: &state, at: now) { $0.siblingRested(rest, began: max(now, $1 ?? now), at: now) }
+            } else if outcome == .success, unsafe level > entry.standing.groupLevel(model: model) {
+                changeSiblings(of: entry, in: &state, at: now) { standing, _ in
+                    standing.siblingSucceeded(model: model, grantedAt: grantedAt, at: now)
+                }
+            }
+        }
+    }
+
+    /// Makes a change to the other keys of a quota group, each told to replicas as its own decision. `change` gets when the key was last granted, and
+    /// says whether it has changed.
+    private func changeSiblings(
+        of entry: KeyEntry, in state: inout KeyFamily.State, at now: Moment, _ change: (inout KeyStanding, _ lastUsedAt: Moment?) -> Bool
+    ) {
+        for sibling in family.siblings(of: entry, in: state) {
+            unsafe sibling.standing.timePassed(at: now)
+            guard unsafe change(&sibling.standing, sibling.lastUsedAt) else { continue }
+            family.refresh(sibling, in: &state, at: now)
+            family.markUnrecordedStanding(sibling)
         }
     }
 
@@ -270,7 +298,10 @@ public final class RotatingKeyPool: KeyPool {
         of members: ContiguousArray<KeyEntry>, newcomers: ContiguousArray<KeyEntry>, strategy: any RotationStrategy,
         continuing predecessor: KeyBoard?, in family: KeyFamily, state: inout KeyFamily.State, at now: Moment
     ) -> KeyBoard {
-        for entry in newcomers { family.refresh(entry, in: &state, at: now) }
+        for entry in newcomers {
+            family.updateGroup(of: entry, in: &state)
+            family.refresh(entry, in: &state, at: now)
+        }
         let board = KeyBoard(members: members, cursor: family.cursor, desk: family.desk, strategy: strategy)
         family.enter(board, continuing: predecessor, in: &state)
         return board

@@ -52,6 +52,12 @@ public struct Cooldown: Sendable, Hashable {
         self.level = level
     }
 
+    /// A rest of somebody's began that belongs to the same row. It is not longer by what was under way then.
+    mutating func join(level: Int, began moment: Moment) {
+        self.level = max(self.level, level)
+        began = max(began, moment)
+    }
+
     /// Forgets all rests; attempts granted up to `moment` are old news.
     public mutating func reset(at moment: Moment) {
         level = 0

@@ -38,8 +38,8 @@ public struct SlidingWindow: Sendable, Hashable {
     /// Counts as much of `amount` as the limit leaves room for, and says how much that is.
     public mutating func admit(_ amount: Int64 = 1, at now: Moment) -> Int64 {
         dropPast(at: now)
+        guard limit > total, amount > 0 else { return 0 }
         let admitted = min(amount, limit - total)
-        guard admitted > 0 else { return 0 }
         count(admitted, at: now)
         return admitted
     }

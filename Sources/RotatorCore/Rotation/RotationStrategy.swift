@@ -22,6 +22,19 @@ public protocol RotationStrategy: Sendable {
     /// orders by itself.
     var followsTurns: Bool { get }
 
+    /// Whether a choice depends on ``Candidates/conversation``. False by default: then nobody works out which conversation a request belongs to.
+    var followsConversations: Bool { get }
+
+    /// Whether ``candidate(_:hasHeadroom:)`` is wanted. It makes each grant take the pool's lock. False by default.
+    var observesHeadroom: Bool { get }
+
+    /// Whether ``membersChanged(to:)`` is wanted. False by default.
+    var observesMembers: Bool { get }
+
+    /// These are the keys of the pool from now on, those that may not be chosen now included. Comes before anything is told of a position that is new.
+    /// Does nothing by default.
+    func membersChanged(to members: [RotationMember])
+
     /// The key at `position` may be chosen from now on. Does nothing by default.
     func candidateJoined(_ position: Int, weight: Int, inFlight: Int)
 
@@ -30,14 +43,32 @@ public protocol RotationStrategy: Sendable {
 
     /// So many attempts are now under way with the key at `position`. Does nothing by default.
     func candidate(_ position: Int, hasInFlight count: Int)
+
+    /// So much is now left to be asked of the key at `position`, whether it may be chosen or not; full until this is called. Does nothing by default.
+    func candidate(_ position: Int, hasHeadroom headroom: KeyHeadroom)
 }
 
 extension RotationStrategy {
     public var observesInFlight: Bool { false }
     public var followsTurns: Bool { false }
+    public var followsConversations: Bool { false }
+    public var observesHeadroom: Bool { false }
+    public var observesMembers: Bool { false }
+    public func membersChanged(to members: [RotationMember]) {}
     public func candidateJoined(_ position: Int, weight: Int, inFlight: Int) {}
     public func candidateLeft(_ position: Int) {}
     public func candidate(_ position: Int, hasInFlight count: Int) {}
+    public func candidate(_ position: Int, hasHeadroom headroom: KeyHeadroom) {}
+}
+
+/// A key of a pool as strategies see it that want to know all of them.
+public struct RotationMember: Sendable, Hashable {
+    /// What stands for it in this pool and its successors, in this process.
+    public var position: Int
+    /// What stands for it everywhere and for ever.
+    public var id: KeyID
+    /// Its share, 1 or more. A new weight is told by ``RotationStrategy/candidateJoined(_:weight:inFlight:)``.
+    public var weight: Int
 }
 
 /// The keys among which a strategy chooses, by position, and the pool's cursor. Reading it takes no lock.
@@ -46,6 +77,8 @@ public struct Candidates: ~Copyable {
     let board: KeyBoard
     /// Nil when the request has tried none.
     let tried: TriedKeys?
+    /// A hash of the conversation that the request belongs to, the same in every process; nil where none is known.
+    public let conversation: UInt64?
 
     /// Positions are 0 ..< positionCount.
     public var positionCount: Int { rotation.fit.capacity }
@@ -87,14 +120,16 @@ public struct Candidates: ~Copyable {
 }
 
 extension RotationStrategyName {
-    /// A fresh strategy of this name. `headroom` and `affinity` rotate like `round_robin` for now.
+    /// A fresh strategy of this name.
     public func makeStrategy(seed: UInt64) -> any RotationStrategy {
         switch self {
-        case .roundRobin, .headroom, .affinity: RoundRobin()
+        case .roundRobin: RoundRobin()
         case .sequential: Sequential()
         case .weighted: Weighted()
         case .random: RandomChoice(seed: seed)
         case .leastInFlight: LeastInFlight()
+        case .headroom: Headroom()
+        case .affinity: Affinity()
         }
     }
 }

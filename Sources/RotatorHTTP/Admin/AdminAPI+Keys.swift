@@ -6,14 +6,7 @@ extension AdminAPI {
     func listKeys(of service: ServiceID, _ query: AdminQuery) async throws(AdminProblem) -> LocalResponse {
         let limit = try query.limit()
         let after = KeyID(try query.after())
-        var state: KeyState?
-        if let word = query["state"] {
-            guard let known = KeyState(rawValue: word) else {
-                throw .invalidParameter("state", "must be one of “active”, “cooling”, “exhausted”, “invalid”, “disabled”")
-            }
-            state = known
-        }
-        let search = KeySearch(state: state, text: query["q"] ?? "")
+        guard let search = KeySearch({ query[$0] }) else { throw .invalidParameter("state", KeySearch.stateFault) }
         let keys: [KeyView]
         do {
             keys = try await administration.presentKeys(of: service, after: after, limit: limit + 1, where: search.matches)

@@ -81,7 +81,8 @@ public final class AdminAPI: LocalHandler {
         // Only listings take parameters; a misspelt filter must not quietly list everything, nor a stray one pass for obeyed.
         let known: Set<String> =
             switch route {
-            case .keys where isListing: ["after", "limit", "state", "q"]
+            case .keys where isListing: ["after", "limit", "state", "q", "tag", "quota_group", "reason"]
+            case .explanation: ["after", "limit", "model", "conversation"]
             case .services where isListing, .clients where isListing, .audit: ["after", "limit"]
             case .stats: ["window", "service", "top"]
             case .exchanges: ExchangeFilter.parameters
@@ -117,6 +118,9 @@ public final class AdminAPI: LocalHandler {
         case (_, .rules(let id)): return try await resetRules(of: id, by: user)
         case (_, .formatRules(let format)): return showRules(of: format)
         case (_, .rulesExplanation): return try explainRules(request)
+        case (_, .keyBulk(let id)): return try await changeKeys(of: id, request, by: user)
+        case (_, .explanation(let id)): return try explainKeys(of: id, query)
+        case (_, .summary(let id)): return try summarizeKeys(of: id)
         case ("GET", .key(let id)): return try await showKey(id)
         case ("PATCH", .key(let id)): return try await patchKey(id, request, by: user)
         case (_, .key(let id)): return try await deleteKey(id, by: user)
@@ -137,7 +141,7 @@ public final class AdminAPI: LocalHandler {
     /// What a body may be large for: a pool's import. Everything else is small, and login is open to everybody.
     private func bodyOctetsMax(of route: AdminRoute) -> Int {
         switch route {
-        case .keyBatch: .max
+        case .keyBatch, .keyBulk: .max
         case .login: 64 * 1_024
         default: 1_024 * 1_024
         }

@@ -16,6 +16,9 @@ enum AdminRoute: Hashable {
     case rules(ServiceID)
     case formatRules(APIFormat)
     case rulesExplanation
+    case keyBulk(ServiceID)
+    case explanation(ServiceID)
+    case summary(ServiceID)
     case key(KeyID)
     case keyReset(KeyID)
     case clients
@@ -41,6 +44,9 @@ enum AdminRoute: Hashable {
         ("/admin/proxy-configs/{id}/rules", .rules(ServiceID(1))),
         ("/admin/rules/{api_format}", .formatRules(.generic)),
         ("/admin/rules/explain", .rulesExplanation),
+        ("/admin/proxy-configs/{id}/keys/bulk", .keyBulk(ServiceID(1))),
+        ("/admin/proxy-configs/{id}/explain", .explanation(ServiceID(1))),
+        ("/admin/proxy-configs/{id}/summary", .summary(ServiceID(1))),
         ("/admin/keys/{id}", .key(KeyID(1))),
         ("/admin/keys/{id}/reset", .keyReset(KeyID(1))),
         ("/admin/client-keys", .clients),
@@ -85,6 +91,9 @@ enum AdminRoute: Hashable {
             case "keys/batch": self = .keyBatch(id)
             case "keys/export": self = .keyExport(id)
             case "rules": self = .rules(id)
+            case "keys/bulk": self = .keyBulk(id)
+            case "explain": self = .explanation(id)
+            case "summary": self = .summary(id)
             default: return nil
             }
         case ("rules", 2) where rest[1] == "explain": self = .rulesExplanation
@@ -105,8 +114,8 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .formatRules, .audit, .stats, .exchanges, .exchange, .events: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyReset, .rulesExplanation: ["POST"]
+        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation: ["POST"]
         case .services, .clients: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
@@ -121,6 +130,7 @@ enum AdminRoute: Hashable {
         switch self {
         case .openAPI, .login, .appConfig: true
         case .services, .service, .serviceStatus, .keys, .keyBatch, .keyExport, .key, .keyReset, .audit: false
+        case .keyBulk, .explanation, .summary: false
         case .rules, .formatRules, .rulesExplanation: false
         case .clients, .client: false
         case .stats, .exchanges, .exchange, .events: false

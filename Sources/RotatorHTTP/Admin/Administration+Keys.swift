@@ -40,6 +40,7 @@ extension Administration {
         if let reason = KeyRules.fault(ofValue: key.secret) { throw .invalid(member: "key_value", reason: reason) }
         if let reason = KeyRules.fault(ofName: key.name) { throw .invalid(member: "name", reason: reason) }
         if let reason = KeyRules.fault(ofWeight: key.weight) { throw .invalid(member: "weight", reason: reason) }
+        if let (member, reason) = KeyRules.fault(of: key.attributes) { throw .invalid(member: member, reason: reason) }
         return try await change { () async throws(AdministrationError) in
             let results = try await self.insert([key], into: service)
             guard case .inserted(let record)? = results.first else { throw .keyExists }
@@ -57,6 +58,7 @@ extension Administration {
         accepted.reserveCapacity(keys.count)
         for key in keys {
             let fault = KeyRules.fault(ofValue: key.secret) ?? KeyRules.fault(ofName: key.name) ?? KeyRules.fault(ofWeight: key.weight)
+                ?? KeyRules.fault(of: key.attributes)?.reason
             if let fault {
                 additions.append(.refused(reason: fault))
             } else {
@@ -82,7 +84,7 @@ extension Administration {
         return additions
     }
 
-    /// Changes name, weight or switch of a key.
+    /// Changes name, weight, switch or attributes of a key.
     @discardableResult
     public func changeKey(_ id: KeyID, _ change: KeyChange, by actor: String) async throws(AdministrationError) -> KeyView {
         if let name = change.name, let reason = KeyRules.fault(ofName: name) { throw .invalid(member: "name", reason: reason) }
@@ -95,6 +97,7 @@ extension Administration {
             let isActive = change.isActive ?? present.isActive
             var revised = present.attributes
             change.attributes?(&revised)
+            if let (member, reason) = KeyRules.fault(of: revised) { throw .invalid(member: member, reason: reason) }
             let attributes = revised
             try await self.write(notFound: .keyNotFound(id)) { () async throws(StoreError) in
                 try await self.store.updateKey(id, name: name, weight: weight, isActive: isActive, attributes: attributes)

@@ -6,17 +6,21 @@ internal import RotatorCore
 enum KeyDocument {
     /// One new key.
     static func newKey(from body: [UInt8]) throws(AdminProblem) -> NewKey {
-        let document = try MemberReader(body, known: ["key_value", "name", "weight", "is_active"])
+        let document = try MemberReader(body, known: Set(["key_value", "name", "weight", "is_active"]).union(attributeMembers))
         guard let value = try document.string("key_value") else { throw .missingMember("key_value") }
+        var attributes = KeyAttributes()
+        try attributeChange(in: document)?(&attributes)
         return NewKey(
             secret: Secret(Array(value.utf8)), name: try name(in: document) ?? "", weight: try document.integer("weight") ?? 1,
-            isActive: try document.bool("is_active") ?? true)
+            isActive: try document.bool("is_active") ?? true, attributes: attributes)
     }
 
     /// What is to change of a key.
     static func change(from body: [UInt8]) throws(AdminProblem) -> KeyChange {
-        let document = try MemberReader(body, known: ["name", "weight", "is_active"])
-        return KeyChange(name: try name(in: document), weight: try document.integer("weight"), isActive: try document.bool("is_active"))
+        let document = try MemberReader(body, known: Set(["name", "weight", "is_active"]).union(attributeMembers))
+        return KeyChange(
+            name: try name(in: document), weight: try document.integer("weight"), isActive: try document.bool("is_active"),
+            attributes: try attributeChange(in: document))
     }
 
     /// Null is no name.
@@ -47,6 +51,7 @@ enum KeyDocument {
         json.member("last_used_at", key.lastUsedAt)
         json.member("success_count", key.successCount)
         json.member("failure_count", key.failureCount)
+        writeAttributes(of: key, to: &json)
         json.closeObject()
     }
 }

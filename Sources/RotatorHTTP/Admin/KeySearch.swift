@@ -4,19 +4,42 @@ internal import RotatorCore
 
 /// The filter of a key listing. Works on octets: a pool of 100,000 keys is looked through in one call.
 struct KeySearch {
-    private let state: KeyState?
+    /// The one state; nil: any.
+    var state: KeyState?
+    /// A tag that they have.
+    var tag: String?
+    /// The quota group that they belong to, whoever says so.
+    var quotaGroup: String?
+    /// Why they rest, altogether or for one model.
+    var reason: String?
     private let text: String
     private let octets: [UInt8]
 
-    /// Keys in `state` (nil: in any) that hold `text` (empty: any) in their name or masked value, whatever its case, or have it as their id.
-    init(state: KeyState?, text: String) {
-        self.state = state
+    /// Keys that hold `text` (empty: any) in their name or masked value, whatever its case, or have it as their id.
+    init(text: String) {
         self.text = text.lowercased()
         octets = Array(self.text.utf8)
     }
 
+    /// What a filter's words ask for, by the names of the listing's parameters; nil where the state is none.
+    init?(_ word: (_ name: String) -> String?) {
+        self.init(text: word("q") ?? "")
+        tag = word("tag")
+        quotaGroup = word("quota_group")
+        reason = word("reason")
+        guard let name = word("state") else { return }
+        guard let state = KeyState(rawValue: name) else { return nil }
+        self.state = state
+    }
+
+    /// What is wrong with a state that is none.
+    static let stateFault = "must be one of “active”, “cooling”, “exhausted”, “invalid”, “disabled”"
+
     func matches(_ key: KeyView) -> Bool {
         if let state, key.state != state { return false }
+        if let tag, !key.attributes.tags.contains(tag) { return false }
+        if let quotaGroup, key.quotaGroup != quotaGroup { return false }
+        if let reason, key.stateReason != reason, !key.coolingModels.contains(where: { $0.reason == reason }) { return false }
         if octets.isEmpty { return true }
         return isFound(in: key.name) || isFound(in: key.masked) || String(key.id.rawValue) == text
     }

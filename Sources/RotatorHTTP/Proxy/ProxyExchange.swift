@@ -505,7 +505,9 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         case .starting:
             if let held = answer.body, held.count >= ProxyExchange.judgedOctets { openingEnded() }
         case .content: openingEnded()
-        case .failed(let told):
+        case .failed(var told):
+            // What the head says of times and limits counts for the failure as well.
+            told.fields.lines += answer.head.headerFields.lines
             let outcome = runtime.upstream.rules.outcome(of: told, at: worker.reactor.now)
             // What is the client's fault stays so with every key.
             if outcome == .success { return openingEnded() }

@@ -235,7 +235,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [RotationStrategyName.roundRobin, .weighted, .random, .leastInFlight, .sequential])
+    @Test(arguments: [RotationStrategyName.roundRobin, .weighted, .random, .leastInFlight, .sequential, .headroom, .affinity])
     func `a hundred thousand keys cost no more than ten`(_ strategy: RotationStrategyName) {
         let pool = RotatingKeyPool.numbered(100_000, strategy: strategy, at: start)
         let clock = ContinuousClock()

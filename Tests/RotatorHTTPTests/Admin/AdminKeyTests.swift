@@ -9,7 +9,7 @@ import Testing
     private static let canary = "sk-canary-0123456789-value"
     private static let members: Set<String> = [
         "key_id", "key_masked", "name", "weight", "is_active", "state", "state_reason", "cooling_until", "cooling_models", "last_used_at", "success_count",
-        "failure_count",
+        "failure_count", "tags", "quota_group", "quota", "limits", "in_flight",
     ]
 
     @Test func `a key is added, masked, and shown with exactly its members`() async throws {

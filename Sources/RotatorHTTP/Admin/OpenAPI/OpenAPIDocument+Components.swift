@@ -175,13 +175,17 @@ extension OpenAPIDocument {
             "KeyState": {
               "type": "string", "enum": ["active", "cooling", "exhausted", "invalid", "disabled"]
             },
+            \#(poolSchemas)
             "NewKey": {
               "type": "object", "required": ["key_value"], "additionalProperties": false,
               "properties": {
                 "key_value": { "$ref": "#/components/schemas/KeyValue" },
                 "name": { "$ref": "#/components/schemas/KeyName" },
                 "weight": { "$ref": "#/components/schemas/KeyWeight" },
-                "is_active": { "type": "boolean", "default": true }
+                "is_active": { "type": "boolean", "default": true },
+                "tags": { "$ref": "#/components/schemas/KeyTags" },
+                "quota_group": { "$ref": "#/components/schemas/KeyQuotaGroup" },
+                "limits": { "$ref": "#/components/schemas/KeyLimits" }
               }
             },
             "KeyChange": {
@@ -189,14 +193,17 @@ extension OpenAPIDocument {
               "properties": {
                 "name": { "$ref": "#/components/schemas/KeyName" },
                 "weight": { "$ref": "#/components/schemas/KeyWeight" },
-                "is_active": { "type": "boolean" }
+                "is_active": { "type": "boolean" },
+                "tags": { "$ref": "#/components/schemas/KeyTags" },
+                "quota_group": { "$ref": "#/components/schemas/KeyQuotaGroup" },
+                "limits": { "$ref": "#/components/schemas/KeyLimits" }
               }
             },
             "Key": {
               "type": "object",
               "required": [
                 "key_id", "key_masked", "name", "weight", "is_active", "state", "state_reason", "cooling_until", "cooling_models",
-                "last_used_at", "success_count", "failure_count"
+                "last_used_at", "success_count", "failure_count", "tags", "quota_group", "quota", "limits", "in_flight"
               ],
               "properties": {
                 "key_id": { "$ref": "#/components/schemas/ID" },
@@ -210,7 +217,14 @@ extension OpenAPIDocument {
                 "cooling_models": { "type": "array", "items": { "$ref": "#/components/schemas/ModelRest" } },
                 "last_used_at": { "oneOf": [{ "$ref": "#/components/schemas/Timestamp" }, { "type": "null" }] },
                 "success_count": { "type": "integer", "format": "int64", "minimum": 0 },
-                "failure_count": { "type": "integer", "format": "int64", "minimum": 0 }
+                "failure_count": { "type": "integer", "format": "int64", "minimum": 0 },
+                "tags": { "type": "array", "items": { "type": "string" } },
+                "quota_group": { "type": ["string", "null"], "description": "The one that counts: set, else told by the provider" },
+                "quota": {
+                  "type": "array", "items": { "$ref": "#/components/schemas/QuotaAmount" }, "description": "What the provider said last, to this replica"
+                },
+                "limits": { "$ref": "#/components/schemas/KeyLimits" },
+                "in_flight": { "type": "integer", "minimum": 0, "description": "Attempts under way on this replica" }
               }
             },
             "ModelRest": {

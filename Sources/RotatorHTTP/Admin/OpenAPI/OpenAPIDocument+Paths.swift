@@ -167,6 +167,12 @@ extension OpenAPIDocument {
                 {
                   "name": "q", "in": "query", "schema": { "type": "string" },
                   "description": "Only keys whose name or masked value holds this text, whatever its case, or whose id it is"
+                },
+                { "name": "tag", "in": "query", "description": "Only keys with this tag", "schema": { "type": "string" } },
+                { "name": "quota_group", "in": "query", "description": "Only keys of this quota group", "schema": { "type": "string" } },
+                {
+                  "name": "reason", "in": "query", "schema": { "type": "string" },
+                  "description": "Only keys with this state_reason, altogether or for one model"
                 }
               ],
               "responses": {
@@ -258,6 +264,7 @@ extension OpenAPIDocument {
             }
           },
           \#(rulesPaths),
+          \#(poolPaths),
           "/admin/keys/{id}": {
             "parameters": [{ "$ref": "#/components/parameters/KeyID" }],
             "get": {
