@@ -3,7 +3,8 @@
 internal import RotatorCore
 
 extension Moment {
-    /// The moment that an RFC 3339 date and time names, such as `2026-07-14T09:30:00Z` or `2026-07-14T11:30:00.5+02:00`; nil for anything else, and before 1970.
+    /// The moment that an RFC 3339 date and time names, such as `2026-07-14T09:30:00Z` or `2026-07-14T11:30:00.5+02:00`; nil for anything else.
+    /// What lies before 1970 or after 2200 is the ``distantPast`` or the ``distantFuture``.
     init?(timestamp text: String) {
         var rest = Array(text.utf8)[...]
         func digits(_ count: Int) -> Int64? {
@@ -18,7 +19,7 @@ extension Moment {
         }
         guard let year = digits(4), skip("-"), let month = digits(2), skip("-"), let day = digits(2), skip("T") || skip("t") || skip(" "),
             let hour = digits(2), skip(":"), let minute = digits(2), skip(":"), let second = digits(2),
-            1_970...2_200 ~= year, 1...12 ~= month, 1...31 ~= day, hour < 24, minute < 60, second <= 60
+            1...12 ~= month, 1...31 ~= day, hour < 24, minute < 60, second <= 60
         else { return nil }
         var nanoseconds: Int64 = 0
         if skip(".") {
@@ -37,14 +38,19 @@ extension Moment {
             offset = (hours * 60 + minutes) * (isEast ? 60 : -60)
         }
         guard rest.isEmpty else { return nil }
-        // Year, month and day to days, by eras of 400 years that begin on 1 March; a day that the month does not have is told by the way back.
-        let shifted = month <= 2 ? year - 1 : year
+        // Year, month and day to days, by eras of 400 years that begin on 1 March; an era later, so that no number is negative.
+        let shifted = (month <= 2 ? year - 1 : year) + 400
         let era = shifted / 400
         let yearOfEra = shifted - era * 400
         let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468 - 146_097
         let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset
-        guard seconds >= 0, Moment(seconds: days * 86_400).timestamp.utf8.prefix(10).elementsEqual(text.utf8.prefix(10)) else { return nil }
-        self.init(nanoseconds: seconds * 1_000_000_000 + nanoseconds)
+        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        guard day <= [31, isLeapYear ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][Int(month) - 1] else { return nil }
+        switch year {
+        case ..<1_970: self = .distantPast
+        case 2_201...: self = .distantFuture
+        default: self.init(nanoseconds: max(0, seconds * 1_000_000_000 + nanoseconds))
+        }
     }
 }
