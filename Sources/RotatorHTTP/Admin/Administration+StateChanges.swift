@@ -10,7 +10,11 @@ extension Administration {
     public func takeKeyStateChanges() -> [(change: KeyStateChange, service: String)] {
         let now = clock()
         var changes: [(change: KeyStateChange, service: String)] = []
-        for entry in state.withLock({ Array($0.entries.values) }) {
+        let entries = state.withLock { state in
+            state.watchesKeyStates = true
+            return Array(state.entries.values)
+        }
+        for entry in entries {
             let (taken, lostCount) = entry.pool.takeStateChanges(at: now)
             if lostCount > 0 { logger.debug("changes of keys' states were lost", metadata: ["service": "\(entry.record.id)", "count": "\(lostCount)"]) }
             changes += taken.map { ($0, entry.record.configuration.slug) }

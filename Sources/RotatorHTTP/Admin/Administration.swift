@@ -37,6 +37,8 @@ public final class Administration: Sendable {
         var lastBatchNumber: Int64 = 0
         /// Up to where this replica has followed the others; nil until the store has been read.
         var seen: ReplicaEpoch?
+        /// Somebody is told of keys' states: new pools take note from their beginning.
+        var watchesKeyStates = false
         /// How each pool's tickets are leased. One task at a time for each.
         var pacings: [ServiceID: TicketPacing] = [:]
     }
@@ -240,6 +242,7 @@ public final class Administration: Sendable {
             service: record.id, kind: record.configuration.kind, strategy: record.configuration.rotationStrategy, keys: keys,
             seed: .random(in: .min ... .max), at: clock()
         )
+        if state.withLock(\.watchesKeyStates) { _ = pool.takeStateChanges(at: clock()) }
         if link != nil {
             let requests = ticketRequests.continuation
             pool.shareRotation { requests.yield((record.id, $0)) }

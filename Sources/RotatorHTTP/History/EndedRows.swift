@@ -8,8 +8,6 @@ struct EndedRows: Sendable {
     private var ofKeys = FIFO<TrafficLedger.RowKey>()
     private var others = FIFO<TrafficLedger.RowKey>()
 
-    var count: Int { tallies.count }
-
     mutating func append(_ key: TrafficLedger.RowKey, _ tally: TrafficTally) {
         guard tallies.updateValue(tally, forKey: key) == nil else { return }
         if key.dimension == .key { ofKeys.append(key) } else { others.append(key) }
@@ -44,9 +42,6 @@ struct EndedRows: Sendable {
 struct FIFO<Element: Sendable>: Sendable {
     private var elements: [Element] = []
     private var head = 0
-
-    var count: Int { elements.count - head }
-    var isEmpty: Bool { count == 0 }
 
     mutating func append(_ element: Element) { elements.append(element) }
 

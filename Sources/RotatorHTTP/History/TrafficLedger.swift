@@ -307,9 +307,6 @@ struct TrafficLedger: Sendable {
         return index ?? subjects.firstIndex { $0.dimension == key.dimension && $0.name == key.subject }
     }
 
-    /// How many rows wait for the store, at least.
-    var waitingRows: Int { ended.count + handedOut.count + dirty.count }
-
     // MARK: For readers
 
     /// What is held of stretches that begin in `range`, be it in the store as well or not.

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-internal import RotatorCore
-
 /// Carries a ``StreamedBody`` to a client: the next octets are asked for when the client has taken those before.
 final class BodyPump: @unchecked Sendable { // Confinement: all but `body` and `reactor`, which are thread-safe, is touched on the reactor's thread only.
     private let body: any StreamedBody

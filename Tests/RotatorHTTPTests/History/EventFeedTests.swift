@@ -141,6 +141,10 @@ import Testing
         let service = await harness.makeService()
         let key = await harness.makeKey("k", in: service)
         #expect(harness.administration.takeKeyStateChanges().isEmpty)
+        // A pool that is made later takes note from its beginning.
+        let other = await harness.makeService(slug: "other")
+        await harness.call("PATCH", "/admin/keys/\(await harness.makeKey("l", in: other))", #"{"is_active":false}"#)
+        #expect(harness.administration.takeKeyStateChanges().map(\.service) == ["other"])
         await harness.call("PATCH", "/admin/keys/\(key)", #"{"is_active":false}"#)
         await harness.call("PATCH", "/admin/keys/\(key)", #"{"is_active":true}"#)
         let changes = harness.administration.takeKeyStateChanges()
