@@ -31,6 +31,11 @@ public struct GeminiAdapter: RuledAdapter {
 
     public var table: ProviderRules { .geminiNative }
 
+    /// The list of models (ai.google.dev/api/models).
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? {
+        ProbeRequest(path: target.namesVersion ? "/models?pageSize=1" : "/v1beta/models?pageSize=1")
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.gemini.fields(for: refusal, at: now) }

@@ -17,6 +17,9 @@ public struct GenericAdapter: RuledAdapter {
 
     public var table: ProviderRules { .generic }
 
+    /// The target itself.
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? { ProbeRequest(path: "") }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.problem.fields(for: refusal, at: now) }

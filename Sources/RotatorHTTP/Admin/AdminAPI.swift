@@ -10,6 +10,8 @@ public import RotatorCore
 public final class AdminAPI: LocalHandler {
     let administration: Administration
     let logger: Logger
+    /// Nil where no jobs run.
+    let jobs: JobRunner?
     private let tokens: AdminTokens
     private let throttle = LoginThrottle()
     private let verifyCredentials: @Sendable (_ user: String, _ password: String) async -> Bool
@@ -22,6 +24,7 @@ public final class AdminAPI: LocalHandler {
     ///
     /// - Parameters:
     ///   - administration: what the routes read and change.
+    ///   - jobs: what validates keys; nil: such calls are answered 503.
     ///   - tokenSecret: signs and checks the tokens (HMAC-SHA-256).
     ///   - tokenLifetime: how long a token is good for, in whole seconds.
     ///   - publicBaseURL: `proxy_public_base_url` of `GET /admin/app-config`.
@@ -31,6 +34,7 @@ public final class AdminAPI: LocalHandler {
     ///   - verifyCredentials: whether a user name and password are right; must take the same time either way.
     public init(
         administration: Administration,
+        jobs: JobRunner? = nil,
         tokenSecret: [UInt8],
         tokenLifetime: Duration = .seconds(43_200),
         publicBaseURL: String,
@@ -40,6 +44,7 @@ public final class AdminAPI: LocalHandler {
         verifyCredentials: @escaping @Sendable (_ user: String, _ password: String) async -> Bool
     ) async {
         self.administration = administration
+        self.jobs = jobs
         self.logger = logger
         self.clock = clock
         self.publicBaseURL = publicBaseURL
@@ -78,7 +83,8 @@ public final class AdminAPI: LocalHandler {
         let known: Set<String> =
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q"]
-            case .services where isListing, .clients where isListing, .audit: ["after", "limit"]
+            case .services where isListing, .clients where isListing, .audit, .jobs: ["after", "limit"]
+            case .job: ["results_after", "results_limit"]
             default: []
             }
         let query = try AdminQuery(request.query, known: known)
@@ -120,6 +126,10 @@ public final class AdminAPI: LocalHandler {
         case ("PATCH", .client(let id)): return try await patchClient(id, request, by: user)
         case (_, .client(let id)): return try await deleteClient(id, by: user)
         case (_, .audit): return try await listAudit(query)
+        case (_, .keyValidation(let id)): return try await validateKeys(of: id, request, by: user)
+        case (_, .jobs): return try await listJobs(query)
+        case (_, .job(let id)): return try await showJob(id, query)
+        case (_, .jobCall(let id, let call)): return try await callJob(id, call, by: user)
         }
     }
 

@@ -59,6 +59,8 @@ struct ServerConfiguration: Sendable {
     var noProxy: String?
     /// A PEM file of extra trust roots.
     var upstreamCAFile: String?
+    /// How long an invalid key waits for its next probe, about; zero: for ever.
+    var revalidationInterval: Duration
     /// What `/metrics` wants as a bearer token; nil = nothing.
     var metricsToken: Secret?
     /// The least severe level that is written.
@@ -126,6 +128,7 @@ extension ServerConfiguration {
         let allProxy = reading.value(of: Variables.allProxy)
         let noProxy = reading.value(of: Variables.noProxy)
         let caFile = reading.value(of: Variables.upstreamCAFile)
+        let revalidationInterval = reading.value(of: Variables.revalidateInterval)
         let metricsToken = reading.value(of: Variables.metricsToken)
         let logLevel = reading.value(of: Variables.logLevel)
         let logFormat = reading.value(of: Variables.logFormat)
@@ -187,6 +190,7 @@ extension ServerConfiguration {
             allProxy: allProxy,
             noProxy: noProxy,
             upstreamCAFile: caFile,
+            revalidationInterval: revalidationInterval ?? .seconds(86_400),
             metricsToken: metricsToken,
             logLevel: logLevel ?? .info,
             logFormat: logFormat ?? .text,
