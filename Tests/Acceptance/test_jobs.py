@@ -6,7 +6,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from harness import FakeProvider, Rotator, eventually
+from certificates import Authority
+from harness import FakeProvider, Replicas, Rotator, eventually
+from servers import Place, Stores
 
 MIB = 1024 * 1024
 GOOD = {"do": "ok", "times": -1}
@@ -227,3 +229,90 @@ def test_an_invalid_key_comes_back_in_the_background(launch, fake: FakeProvider)
     assert eventually(lambda: server.admin.all_keys(service)[2]["state"] == "active", 15, 0.1)
     server.line("an invalid key works again")
     assert lost not in server.log
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory):
+    authority = Authority(tmp_path_factory.mktemp("ca"))
+    certificate = authority.issue("good")
+    made = FakeProvider(certificate=certificate[0], private_key=certificate[1])
+    yield made, authority
+    made.stop()
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+def test_probes_verify_the_upstream(launch, secure, trusts: bool):
+    provider, authority = secure
+    provider.reset()
+    server = launch(UPSTREAM_CA_FILE=str(authority.certificate) if trusts else None)
+    provider.tell_all(values(3), GOOD)
+    provider.tell("*", REFUSED)
+    done = ended(server, start(server, pool(server, provider, values(3))))
+    if trusts:
+        assert (done["state"], done["counts"]["ok"]) == ("done", 3)
+    else:
+        assert (done["state"], done["reason"], provider.total) == ("failed", "upstream_failed", 0)
+
+
+def test_probes_go_through_the_outbound_proxy(launch, fake: FakeProvider):
+    # The fake provider stands in for the proxy too: it is asked for the whole URL, and answers by its path.
+    server = launch(HTTP_PROXY=fake.url)
+    fake.tell("*", REFUSED)
+    service = pool(server, fake, values(1))
+    server.admin.call("PATCH", f"/admin/proxy-configs/{service}", expect=200, json={"target_base_url": "http://provider.invalid/v1"})
+    done = ended(server, start(server, service))
+    assert done["state"] in ("done", "failed")
+    assert fake.requests()[0]["target"] == "http://provider.invalid/v1/models"
+
+
+def test_another_replica_takes_a_dead_ones_job_over(tmp_path, fake: FakeProvider):
+    stores = Stores("redis")
+    try:
+        replicas = Replicas(tmp_path, 2, **Place(stores).environment)
+        try:
+            one, other = replicas
+            keys = values(2000)
+            fake.tell_all(keys, GOOD)
+            fake.tell("*", REFUSED)
+            service = pool(one, fake, keys)
+            number = start(one, service, rate_per_second=400)
+            assert eventually(lambda: job(other, number, results_limit=1)["done"] > 1100, 30)
+            assert other.admin.call("POST", f"/admin/proxy-configs/{service}/keys/validate").status_code == 409
+            counts = fake.counts()
+            assert max(counts.values()) == 1, "one replica is at it"
+            one.kill()
+            died = time.monotonic()
+            time.sleep(10)
+            sent = fake.total
+            assert job(other, number, results_limit=1)["state"] == "running"
+            assert eventually(lambda: fake.total > sent, 20), "nobody goes on"
+            assert 13 < time.monotonic() - died < 25
+            assert ended(other, number, 60)["counts"]["ok"] == 2000
+            counts = fake.counts()
+            assert all(counts[key] == 1 for key in keys[:1000]) and max(counts.values()) <= 2
+        finally:
+            replicas.kill()
+    finally:
+        stores.close()
+
+
+def test_a_job_that_another_replica_runs_can_be_cancelled_here(tmp_path, fake: FakeProvider):
+    stores = Stores("postgres")
+    try:
+        replicas = Replicas(tmp_path, 2, **Place(stores).environment)
+        try:
+            one, other = replicas
+            fake.tell_all(values(1500), GOOD)
+            fake.tell("*", REFUSED)
+            number = start(one, pool(one, fake, values(1500)), rate_per_second=200)
+            assert eventually(lambda: job(other, number, results_limit=1)["done"] > 100, 30)
+            assert other.admin.post(f"/admin/jobs/{number}/cancel", expect=200)["reason"] == "cancelled"
+            time.sleep(2)
+            sent = fake.total
+            time.sleep(1)
+            assert fake.total == sent
+            assert job(one, number)["reason"] == "cancelled"
+        finally:
+            replicas.kill()
+    finally:
+        stores.close()

@@ -152,8 +152,8 @@ struct CircuitTrials: Sendable {
         }
     }
 
-    /// The keys that were answered.
-    private func tryCircuits(except left: [KeyID: Moment], at now: Moment) async -> [KeyID] {
+    /// One round: probes circuits that have waited. The keys that were answered.
+    func tryCircuits(except left: [KeyID: Moment], at now: Moment) async -> [KeyID] {
         guard let entries = try? administration.loadedEntries() else { return [] }
         return await withTaskGroup(of: KeyID?.self) { group in
             for entry in entries.values where entry.record.configuration.kind == .llm && entry.record.configuration.isActive {

@@ -227,4 +227,43 @@ import Testing
         #expect(await other.hold(at: clock.now))
         #expect(await one.hold(at: clock.now) == false)
     }
+
+    /// A pool of two keys, the first of which has a circuit that waits for its trial.
+    private func halfOpen(_ clock: TestClock, keys: Int) async throws -> (harness: JobHarness, pool: RotatingKeyPool, trials: CircuitTrials) {
+        let harness = try await JobHarness(clock: { clock.now })
+        let (service, keys) = try await harness.makeService(Array(repeating: 200, count: keys))
+        let pool = try harness.administration.entry(service).pool
+        for _ in 0..<3 {
+            clock.advance(by: .seconds(1))
+            pool.leaseForProbe(keys[0], at: clock.now)?.settle(.upstreamFailed(reason: ""), model: nil, at: clock.now)
+        }
+        clock.advance(by: .seconds(10))
+        _ = pool.nextAvailability(model: nil, at: clock.now)
+        let prover = ProbeProver(sender: harness.provider)
+        return (harness, pool, CircuitTrials(administration: harness.administration, prover: prover))
+    }
+
+    @Test func `a circuit whose provider still fails opens again without a client's help`() async throws {
+        let clock = TestClock()
+        let (harness, pool, trials) = try await halfOpen(clock, keys: 2)
+        harness.provider.peek { $0.statuses["sk-test-10000"] = 0 }
+        #expect(await trials.tryCircuits(except: [:], at: clock.now).isEmpty)
+        let view = try #require(pool.views(after: nil, limit: 1, at: clock.now) { _ in true }.first)
+        #expect(view.stateReason == "circuit_open" && view.coolingUntil == clock.now + .seconds(10))
+    }
+
+    @Test func `a circuit whose provider answers is left to the next request`() async throws {
+        let clock = TestClock()
+        let (_, pool, trials) = try await halfOpen(clock, keys: 2)
+        let key = try #require(pool.views(after: nil, limit: 1, at: clock.now) { _ in true }.first?.id)
+        #expect(await trials.tryCircuits(except: [:], at: clock.now) == [key])
+        #expect(pool.keysAwaitingTrial(since: clock.now, limit: 1) == [key])
+    }
+
+    @Test func `the only way out is never taken away from the requests`() async throws {
+        let clock = TestClock()
+        let (harness, _, trials) = try await halfOpen(clock, keys: 1)
+        _ = await trials.tryCircuits(except: [:], at: clock.now)
+        #expect(harness.provider.peek { $0.probes.isEmpty })
+    }
 }
