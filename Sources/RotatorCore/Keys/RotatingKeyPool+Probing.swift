@@ -11,8 +11,10 @@ extension RotatingKeyPool {
         family.withLock { state in
             entry.inFlight.add(1, ordering: .relaxed)
             entry.lastUsed.store(now.nanoseconds, ordering: .relaxed)
-            unsafe entry.standing.trialBegan(at: now)
-            family.refresh(entry, in: &state, at: now)
+            if entry.awaitsTrial.load(ordering: .relaxed) {
+                unsafe entry.standing.trialBegan(at: now)
+                family.refresh(entry, in: &state, at: now)
+            }
             family.inFlightChanged(entry, in: state)
         }
         return KeyLease(on: entry, of: self, at: now)
@@ -44,14 +46,18 @@ extension RotatingKeyPool {
     ///   - id: the listing begins after this one; nil: with the first.
     ///   - limit: how many at most.
     public func invalidKeys(after id: KeyID?, limit: Int) -> [(id: KeyID, decidedAt: Moment)] {
-        family.withLock { _ in
-            var found: [(id: KeyID, decidedAt: Moment)] = []
-            for entry in board.members[(id.map(board.firstIndex(after:)) ?? 0)...] where unsafe entry.shown.state == .invalid {
-                if found.count >= limit { break }
-                unsafe found.append((entry.id, entry.standing.decidedAt))
+        var found: [(id: KeyID, decidedAt: Moment)] = []
+        var index = id.map(board.firstIndex(after:)) ?? 0
+        // The lock is given back now and then: a pool may be large, and requests may wait for it.
+        while index < board.members.count, found.count < limit {
+            let end = min(index + 1_024, board.members.count)
+            found += family.withLock { _ in
+                board.members[index..<end].lazy.filter { unsafe $0.shown.state == .invalid }.prefix(limit - found.count)
+                    .map { unsafe ($0.id, $0.standing.decidedAt) }
             }
-            return found
+            index = end
         }
+        return found
     }
 
     /// Keys whose circuit has been half-open since before `moment` and waits for its trial, at most `limit`. Takes no lock where there is none.

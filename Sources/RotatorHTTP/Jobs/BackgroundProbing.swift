@@ -78,6 +78,7 @@ struct Revalidation: Sendable {
 
     /// Keys that one round probes of one service at most, and probes at the same time: five in a second.
     private static let roundMax = 25
+    private static let pageSize = 1_000
     private static let concurrency = 4
 
     func run() async {
@@ -97,10 +98,12 @@ struct Revalidation: Sendable {
         for entry in entries.values where entry.record.configuration.isActive {
             let now = administration.clock()
             var due: [KeyID] = []
-            for key in entry.pool.invalidKeys(after: nil, limit: .max) where schedule.isDue(key.id, decidedAt: key.decidedAt, at: now) {
-                due.append(key.id)
-                if due.count >= Self.roundMax { break }
-            }
+            var last: KeyID?
+            repeat {
+                let page = entry.pool.invalidKeys(after: last, limit: Self.pageSize)
+                last = page.last?.id
+                for key in page where due.count < Self.roundMax && schedule.isDue(key.id, decidedAt: key.decidedAt, at: now) { due.append(key.id) }
+            } while last != nil && due.count < Self.roundMax
             guard let first = due.first, let sample = entry.pool.secret(of: first), let upstream = administration.publishedUpstream(of: entry),
                 let call = ProbeCall(upstream), await prover.isProven(call, like: sample, at: administration.clock)
             else { continue }

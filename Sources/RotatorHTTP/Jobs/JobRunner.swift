@@ -138,7 +138,11 @@ public final class JobRunner: Sendable {
         guard state.withLock({ $0.retentionDue <= now }) else { return }
         do {
             for job in JobRetention.expired(try await ledger.jobs(after: 0, limit: 10_000), at: now) { try await ledger.delete(job) }
-            state.withLock { $0.retentionDue = now + .seconds(600) }
+            state.withLock { state in
+                state.retentionDue = now + .seconds(600)
+                // Looked at from the beginning now and then: a store that was restored from a backup has gone back.
+                state.floor = 0
+            }
         } catch {
             logger.debug("old jobs were not forgotten", metadata: ["error": "\(error)"])
         }
@@ -185,6 +189,7 @@ extension JobRunner {
             if error.code == .conflict { throw .isRunning }
             throw .administration(.store(error))
         }
+        state.withLock { $0.floor = min($0.floor, job.id - 1) }
         await administration.audit("keys.validate", "service \(service), job \(job.id)", by: actor)
         wakes.continuation.yield()
         return job

@@ -87,6 +87,8 @@ struct ProbeCall: Sendable {
         }
         for extra in configuration.extraHeaders.sorted(by: { $0.key < $1.key }) { field(extra.key) { $0.append(text: extra.value) } }
         for own in upstream.adapter.defaultFields where !isTaken(own.name) { field(own.name) { $0.append(text: own.value) } }
+        // Gateways turn away who names no program.
+        if !isTaken("User-Agent") { field("User-Agent") { $0.append("api-key-rotator") } }
         if !request.body.isEmpty, !isTaken("Content-Type") { field("Content-Type") { $0.append(text: "application/json") } }
         // libcurl would wait for a 100 before a larger body.
         if !request.body.isEmpty {

@@ -47,6 +47,8 @@ final class ValidationRun: Sendable {
 
     private static let beatInterval = Duration.seconds(1)
     private static let retryPause = Duration.seconds(1)
+    /// The same at the end, when the process may be waiting for it.
+    private static let farewellPause = Duration.milliseconds(200)
     /// How often in a row the provider may fail altogether.
     private static let failuresMax = 4
 
@@ -107,12 +109,20 @@ final class ValidationRun: Sendable {
         case .cancelled:
             await writeRest { state in state.page.filter(state.isFinished)[...] }
             finish(.failed, .cancelled)
-        case .ended(let state, let reason): finish(state, reason)
+        case .ended(let state, let reason):
+            finish(state, reason)
+            let record = record
+            logger.notice(
+                "a validation has ended",
+                metadata: [
+                    "job": "\(id)", "service": "\(record.service)", "state": "\(state.rawValue)", "reason": "\(reason?.rawValue ?? "")", "keys": "\(record.done)",
+                    "ok": "\(record.counts[.ok] ?? 0)", "rejected": "\(record.counts[.rejected] ?? 0)",
+                ])
         }
         // Should the store stay away, the job is still running by its document, and is taken up again.
         for _ in 0..<5 {
             if await save() != .away { return }
-            try? await Task.sleep(for: Self.retryPause)
+            try? await Task.sleep(for: Self.farewellPause)
         }
     }
 
@@ -315,6 +325,7 @@ final class ValidationRun: Sendable {
             guard let lease = service.pool.leaseForProbe(key, at: now()) else { return skipped }
             answer = await sender.send(service.call, with: lease.key.secret)
             outcome = service.call.outcome(of: answer, at: now())
+            service.call.noteGroup(of: answer, on: lease, at: now())
             lease.settle(service.call.lesson(of: outcome), model: service.call.model, at: now())
         } else {
             guard let secret = service.pool.secret(of: key) else { return skipped }
@@ -424,6 +435,12 @@ extension ProbeCall {
     func lesson(of outcome: AttemptOutcome) -> AttemptOutcome {
         if case .forbidden = outcome, !isConfigured { return .abandoned }
         return outcome
+    }
+
+    /// Tells the pool to which organisation the key belongs, where the answer says so: whoever validates a pool has its quota groups.
+    func noteGroup(of answer: ProbeAnswer, on lease: borrowing KeyLease, at now: Moment) {
+        guard case .answered(let answer) = answer, let group = upstream.adapter.quotaGroup(in: answer.fields) else { return }
+        lease.noteAccount(model: model, quota: nil, group: group, at: now)
     }
 
     /// Tries the call with a made-up key of the shape of `sample`.

@@ -60,7 +60,7 @@ private struct StatusAdapter: Adapter {
         case 401: .keyRejected(reason: "unauthorized")
         case 402: .exhausted(until: nil, reason: "payment_required")
         case 403: .forbidden(reason: "forbidden")
-        case 429: .rateLimited(until: nil, reason: "rate_limited")
+        case 429: .rateLimited(until: now + .seconds(60), reason: "rate_limited")
         case 500...: .upstreamFailed(reason: "server_error")
         default: .success
         }

@@ -191,6 +191,27 @@ import Testing
         #expect(record.done == 20 && results.count == 20)
     }
 
+    @Test func `a job whose service is gone ends, and says so`() async throws {
+        let harness = try await JobHarness()
+        let (service, _) = try await harness.makeService([200])
+        let job = try await harness.runner.start(service, fast, by: "ada")
+        try await harness.administration.removeService(service, by: "ada")
+        let record = try await harness.running { try await harness.ended(job.id) }
+        #expect(record.state == .failed && record.reason == .serviceChanged)
+    }
+
+    @Test func `a service whose target is for another method than GET wants a call`() async throws {
+        let harness = try await JobHarness()
+        let (service, _) = try await harness.makeService([200], kind: .generic)
+        try await harness.administration.changeService(service, by: "ada") { configuration in
+            var configuration = configuration
+            configuration.method = "POST"
+            return configuration
+        }
+        let answer = try await harness.call("POST", "/admin/proxy-configs/\(service)/keys/validate")
+        #expect(answer.status == 400 && answer.detail.contains("“probe”"))
+    }
+
     @Test func `a provider that fails altogether ends the job, after a few attempts`() async throws {
         let harness = try await JobHarness()
         let (service, _) = try await harness.makeService([200])
