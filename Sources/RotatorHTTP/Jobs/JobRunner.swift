@@ -37,7 +37,6 @@ public final class JobRunner: Sendable {
     ///   - administration: the services and keys; its store and `documents` belong together.
     ///   - isShared: whether other replicas use the same store: else a job that is running by its document was left by a process that is gone.
     ///   - revalidationInterval: how long an invalid key waits for its next probe, about; nil: it is never probed by itself.
-    ///   - clock: the administration's own.
     public convenience init(
         administration: Administration, documents: any DocumentStore, settings: ProxySettings, isShared: Bool, revalidationInterval: Duration?, logger: Logger
     ) {

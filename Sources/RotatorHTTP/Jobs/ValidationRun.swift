@@ -36,6 +36,8 @@ final class ValidationRun: Sendable {
     private enum Saving { case written, away, lost }
 
     let id: Int64
+    /// What this replica wrote itself down as.
+    private let owner: String
     private let administration: Administration
     private let ledger: JobLedger
     private let sender: any ProbeSender
@@ -57,6 +59,7 @@ final class ValidationRun: Sendable {
     /// - Parameter failureBackoff: how long it waits while the provider fails altogether.
     init(_ job: JobLedger.Job, administration: Administration, ledger: JobLedger, sender: any ProbeSender, failureBackoff: Backoff, logger: Logger) {
         id = job.id
+        owner = job.record.owner
         self.administration = administration
         self.ledger = ledger
         self.sender = sender
@@ -183,7 +186,7 @@ final class ValidationRun: Sendable {
             // Perhaps our own last write, which was done although nothing was heard of it.
             do {
                 guard let present = try await ledger.job(id) else { return .lost }
-                guard present.record.state == .running, present.record.owner == job.record.owner || job.record.owner.isEmpty else { return .lost }
+                guard present.record.state == .running, present.record.owner == owner else { return .lost }
                 state.withLock { $0.job.revision = present.revision }
                 return .away
             } catch {

@@ -153,6 +153,24 @@ import Testing
         #expect(record.counts == [.ok: 2])
     }
 
+    @Test func `who was taken for dead notices it, and leaves the job to the other`() async throws {
+        let harness = try await JobHarness(isShared: true)
+        let (service, _) = try await harness.makeService([200, 200, 200])
+        harness.provider.peek { $0.holdAfter = 2 }
+        try await harness.running {
+            let id = try await harness.runner.start(service, fast, by: "ada").id
+            try await eventually { harness.provider.peek { $0.running } == 2 }
+            try await eventually {
+                var job = try await harness.runner.job(id)
+                job.record.owner = "another"
+                return (try? await harness.runner.ledger.replace(job)) != nil
+            }
+            let taken = try await harness.runner.job(id)
+            try await eventually { harness.provider.peek { $0.running } == 0 }
+            #expect(try await harness.runner.job(id) == taken)
+        }
+    }
+
     @Test func `a process that goes down writes down what it has found out, and leaves the rest`() async throws {
         let first = try await JobHarness()
         let (service, _) = try await first.makeService(Array(repeating: 200, count: 50))
