@@ -131,7 +131,8 @@ enum ValidationDocument {
         octets = Array(octets.prefix { $0 != 0x3F })
         if unsafe octets.withUnsafeBytes({ unsafe PathJudge.leavesBase($0) }) { throw .invalidMember("probe.path", "must not leave the base path") }
         let body = Array((try document.isNull("body") ? "" : document.string("body") ?? "").utf8)
-        guard body.count <= ValidationOptions.probeBodyOctetsMax else { throw .invalidMember("probe.body", "is longer than \(ValidationOptions.probeBodyOctetsMax) octets") }
+        let bodyOctetsMax = ValidationOptions.probeBodyOctetsMax
+        guard body.count <= bodyOctetsMax else { throw .invalidMember("probe.body", "is longer than \(bodyOctetsMax) octets") }
         let method = try document.string("method") ?? (body.isEmpty ? "GET" : "POST")
         guard FieldSyntax.isToken(method), method.utf8.count <= 32, !["CONNECT", "TRACE"].contains(method.uppercased()) else {
             throw .invalidMember("probe.method", "is not a method that can be sent")

@@ -118,7 +118,7 @@ final class ValidationRun: Sendable {
             logger.notice(
                 "a validation has ended",
                 metadata: [
-                    "job": "\(id)", "service": "\(record.service)", "state": "\(state.rawValue)", "reason": "\(reason?.rawValue ?? "")", "keys": "\(record.done)",
+                    "job": "\(id)", "service": "\(record.service)", "state": "\(reason?.rawValue ?? state.rawValue)", "keys": "\(record.done)",
                     "ok": "\(record.counts[.ok] ?? 0)", "rejected": "\(record.counts[.rejected] ?? 0)",
                 ])
         }
