@@ -22,13 +22,16 @@ struct Backing: Sendable {
     let store: any Store
     /// Reads and changes the catalogue.
     let administration: Administration
+    /// Validates keys.
+    let jobRunner: JobRunner
     /// Answers what is not proxied.
     let admin: AdminAPI
 
     /// What runs beside the requests; each ends soon after its task is cancelled.
     func jobs(_ log: ServerLog) -> [@Sendable () async -> Void] {
-        let (administration, store) = (administration, store)
+        let (administration, store, jobRunner) = (administration, store, jobRunner)
         return [
+            { await jobRunner.run() },
             { await administration.runStandingWriter() }, { await administration.runReplication() },
             { await StoreProbe(store: store, logger: log.logger("store")).run() },
         ]
@@ -73,13 +76,17 @@ struct Backing: Sendable {
         let credentials = AdminCredentials(
             username: Secret(configuration.adminUsername.utf8), passwordHash: installation.adminPasswordHash, passwords: passwords
         )
+        let jobRunner = JobRunner(
+            administration: administration, documents: store, settings: ProxySettings(configuration), isShared: configuration.storeURL.isShareable,
+            revalidationInterval: configuration.revalidationInterval == .zero ? nil : configuration.revalidationInterval, logger: log.logger("jobs"))
         let admin = await AdminAPI(
-            administration: administration, traffic: foreground.traffic, tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) },
-            publicBaseURL: configuration.publicBaseURL, version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
+            administration: administration, traffic: foreground.traffic, jobs: jobRunner,
+            tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) }, publicBaseURL: configuration.publicBaseURL,
+            version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
             verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
         )
         foreground.traffic.attach(store)
-        return Backing(store: store, administration: administration, admin: admin)
+        return Backing(store: store, administration: administration, jobRunner: jobRunner, admin: admin)
     }
 
     /// Opens the store with its key and brings its schema to this version's.

@@ -70,7 +70,7 @@ func text(_ secret: Secret?) -> String? {
         ("DATA_DIR", "/var/lib/rotator"), ("DATABASE_URL", "sqlite:data/r.db"), ("DATABASE_URL", "sqlite::memory:"), ("DATABASE_PATH", "r.db"),
         ("DB_TYPE", "SQLite"), ("DB_TYPE", "postgresql"), ("DB_HOST", "/run/postgresql"), ("DB_PORT", "6432"), ("DB_PASSWORD", "pass word"), ("REDIS_URL", "redis://:p@h:6380/1"),
         ("REDIS_URL", "unix:/run/redis.sock"), ("REDIS_HOST", "cache"), ("REDIS_PORT", "7000"), ("REDIS_DB", "15"), ("PROXY_PUBLIC_BASE_URL", "https://llm.example.com/"), ("PROXY_TIMEOUT", "0.5"), ("PROXY_CONNECT_TIMEOUT", "1"),
-        ("PROXY_FIRST_BYTE_TIMEOUT", "86400"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.001"), ("PROXY_MAX_ATTEMPTS", "1"), ("MAX_BODY_BYTES", "1"),
+        ("PROXY_FIRST_BYTE_TIMEOUT", "86400"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.001"), ("PROXY_MAX_ATTEMPTS", "1"), ("MAX_BODY_BYTES", "1"), ("REVALIDATE_INTERVAL", "0"), ("REVALIDATE_INTERVAL", "8760"),
         ("HTTP_PROXY", "proxy:3128"), ("https_proxy", "http://u:p@proxy:3128/"), ("ALL_PROXY", "socks5://127.0.0.1:1080"), ("NO_PROXY", "*"),
         ("REQUEST_LOG_MAX_BYTES", "0"), ("REQUEST_LOG_MAX_BYTES", "1048576"), ("REQUEST_LOG_MAX_AGE", "0"), ("REQUEST_LOG_MAX_AGE", "3600.5"),
         ("METRICS_TOKEN", "t"), ("LOG_LEVEL", "TRACE"), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "json"), ("SHUTDOWN_GRACE_SECONDS", "0"),
@@ -121,7 +121,7 @@ func text(_ secret: Secret?) -> String? {
         ("REDIS_URL", "h:6379"), ("REDIS_URL", "rediss://h"), ("REDIS_PORT", "65536"), ("REDIS_DB", "-1"), ("PROXY_PUBLIC_BASE_URL", "localhost:8000"), ("PROXY_PUBLIC_BASE_URL", "ftp://h"),
         ("PROXY_PUBLIC_BASE_URL", "http://"), ("PROXY_TIMEOUT", "0"), ("PROXY_TIMEOUT", "1e3"), ("PROXY_TIMEOUT", "10s"), ("PROXY_TIMEOUT", "1."), ("PROXY_TIMEOUT", ".5"),
         ("PROXY_CONNECT_TIMEOUT", "-1"), ("PROXY_FIRST_BYTE_TIMEOUT", "86400.001"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.0001"), ("PROXY_MAX_ATTEMPTS", "0"),
-        ("MAX_BODY_BYTES", "64M"), ("MAX_BODY_BYTES", "0"), ("HTTP_PROXY", "ftp://proxy"), ("HTTPS_PROXY", "http://"), ("ALL_PROXY", "socks9://h"),
+        ("REVALIDATE_INTERVAL", "1d"), ("REVALIDATE_INTERVAL", "8761"), ("MAX_BODY_BYTES", "64M"), ("MAX_BODY_BYTES", "0"), ("HTTP_PROXY", "ftp://proxy"), ("HTTPS_PROXY", "http://"), ("ALL_PROXY", "socks9://h"),
         ("NO_PROXY", "a\nb"), ("UPSTREAM_CA_FILE", "/nonexistent/ca.pem"), ("UPSTREAM_CA_FILE", "/"), ("METRICS_TOKEN", "a b"), ("LOG_LEVEL", "loud"),
         ("REQUEST_LOG_MAX_BYTES", "1000"), ("REQUEST_LOG_MAX_BYTES", "1G"), ("REQUEST_LOG_MAX_AGE", "7d"), ("REQUEST_LOG_MAX_AGE", "31536001"),
         ("LOG_FORMAT", "xml"), ("SHUTDOWN_GRACE_SECONDS", "forever"),
@@ -192,6 +192,7 @@ func text(_ secret: Secret?) -> String? {
 
     @Test func `seconds may have three decimals`() throws {
         #expect(try configuration(["PROXY_TIMEOUT": "1.25"]).exchangeTimeout == .milliseconds(1_250))
+        #expect(try configuration(["REVALIDATE_INTERVAL": "0.5"]).revalidationInterval == .seconds(1_800))
         #expect(try configuration(["SHUTDOWN_GRACE_SECONDS": "0"]).shutdownGrace == .zero)
     }
 

@@ -32,6 +32,9 @@ public struct AnthropicAdapter: RuledAdapter {
 
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { Conversation.hash(path: path, model: nil, body: body) }
 
+    /// The list of models (docs.anthropic.com/en/api/models-list).
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? { ProbeRequest(path: target.namesVersion ? "/models?limit=1" : "/v1/models?limit=1") }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.anthropic.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.anthropic.fields(for: refusal, at: now) }

@@ -42,6 +42,15 @@ public struct AzureOpenAIAdapter: RuledAdapter {
         Conversation.hash(path: path, model: path.segment(behind: "deployments"), body: body)
     }
 
+    /// The list of models, which does not ask for a deployment. A base that names one has no cheap call below it.
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? {
+        let segments = target.basePath.split(separator: 0x2F)
+        if segments.contains(where: { $0.elementsEqual("deployments".utf8) }) { return nil }
+        if target.namesVersion { return ProbeRequest(path: "/models") }
+        let call = "/models?api-version=2024-10-21"
+        return ProbeRequest(path: segments.last?.elementsEqual("openai".utf8) == true ? call : "/openai" + call)
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }

@@ -51,6 +51,11 @@ public struct GeminiAdapter: RuledAdapter {
         return Conversation.hash(path: path, model: segment.map { $0.lowerBound..<path.callStart(in: $0) }, body: body)
     }
 
+    /// The list of models (ai.google.dev/api/models).
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? {
+        ProbeRequest(path: target.namesVersion ? "/models?pageSize=1" : "/v1beta/models?pageSize=1")
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.gemini.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.gemini.fields(for: refusal, at: now) }

@@ -19,6 +19,9 @@ public struct GenericAdapter: RuledAdapter {
 
     public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
 
+    /// The target itself.
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? { ProbeRequest(path: "") }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.problem.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.problem.fields(for: refusal, at: now) }

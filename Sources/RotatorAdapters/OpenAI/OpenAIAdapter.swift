@@ -42,6 +42,12 @@ public struct OpenAIAdapter: RuledAdapter {
         Conversation.hash(path: path, model: path.segment(behind: "model"), body: body)
     }
 
+    /// The list of models. OpenRouter shows that to anyone, and tells of the key itself elsewhere (openrouter.ai/docs/api-reference/limits).
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? {
+        let call = target.host == "openrouter.ai" ? "/key" : "/models"
+        return ProbeRequest(path: target.namesVersion ? call : "/v1" + call)
+    }
+
     public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
 
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }

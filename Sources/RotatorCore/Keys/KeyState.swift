@@ -8,7 +8,7 @@ public enum KeyState: String, Sendable, Hashable, CaseIterable {
     case cooling
     /// Out of money or quota: rests for long.
     case exhausted
-    /// The provider does not accept it; only a reset brings it back.
+    /// The provider does not accept it; a reset brings it back, or a probe that succeeds.
     case invalid
     /// Switched off by an administrator.
     case disabled

@@ -58,6 +58,9 @@ public protocol Adapter: Sendable {
     /// A stable hash of what tells the conversation that a request belongs to, the same in every process: `prompt_cache_key`, else
     /// `metadata.user_id`, `user`, else the model, the system prompt and the first message of the user. Nil where there is none of them.
     func conversation(path: RawSpan, body: RawSpan) -> UInt64?
+
+    /// A cheap request to `target` that the provider answers to good keys alone; nil where the dialect knows none.
+    func probe(of target: UpstreamTarget) -> ProbeRequest?
 }
 
 extension Adapter {
@@ -68,6 +71,7 @@ extension Adapter {
     public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? { nil }
     public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { [] }
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? { nil }
+    public func probe(of target: UpstreamTarget) -> ProbeRequest? { nil }
     public var rules: any AnswerRules { FixedRules(judge: { self.outcome(of: $0, at: $1) }) }
     public func rules(from document: [UInt8]) throws(RuleFault) -> any AnswerRules {
         throw RuleFault(place: "", reason: "this format's rules cannot be replaced")

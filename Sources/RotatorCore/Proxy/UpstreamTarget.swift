@@ -74,6 +74,9 @@ public struct UpstreamTarget: Sendable, Hashable {
         return segment.allSatisfy { $0 &- 0x30 < 10 || ($0 | 0x20) &- 0x61 < 26 || $0 == 0x2E }
     }
 
+    /// Whether any segment of the base path is a version.
+    public var namesVersion: Bool { basePath.split(separator: 0x2F).contains { UpstreamTarget.isVersion(Array($0)) } }
+
     /// How many octets at the beginning of `rest` (what follows the slug, empty or beginning with `/`) repeat the base's version segment.
     public func repeatedVersion(in rest: UnsafeRawBufferPointer) -> Int {
         let length = versionSegment.count

@@ -11,6 +11,8 @@ public final class AdminAPI: LocalHandler {
     let administration: Administration
     let traffic: TrafficRecorder?
     let logger: Logger
+    /// Nil where no jobs run.
+    let jobs: JobRunner?
     private let tokens: AdminTokens
     private let throttle = LoginThrottle()
     private let verifyCredentials: @Sendable (_ user: String, _ password: String) async -> Bool
@@ -24,6 +26,7 @@ public final class AdminAPI: LocalHandler {
     /// - Parameters:
     ///   - administration: what the routes read and change.
     ///   - traffic: what statistics, request log and events tell; nil: there are none.
+    ///   - jobs: what validates keys; nil: such calls are answered 503.
     ///   - tokenSecret: signs and checks the tokens (HMAC-SHA-256).
     ///   - tokenLifetime: how long a token is good for, in whole seconds.
     ///   - publicBaseURL: `proxy_public_base_url` of `GET /admin/app-config`.
@@ -34,6 +37,7 @@ public final class AdminAPI: LocalHandler {
     public init(
         administration: Administration,
         traffic: TrafficRecorder? = nil,
+        jobs: JobRunner? = nil,
         tokenSecret: [UInt8],
         tokenLifetime: Duration = .seconds(43_200),
         publicBaseURL: String,
@@ -44,6 +48,7 @@ public final class AdminAPI: LocalHandler {
     ) async {
         self.administration = administration
         self.traffic = traffic
+        self.jobs = jobs
         self.logger = logger
         self.clock = clock
         self.publicBaseURL = publicBaseURL
@@ -83,9 +88,10 @@ public final class AdminAPI: LocalHandler {
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q", "tag", "quota_group", "reason"]
             case .explanation: ["after", "limit", "model", "conversation"]
-            case .services where isListing, .clients where isListing, .audit: ["after", "limit"]
+            case .services where isListing, .clients where isListing, .audit, .jobs: ["after", "limit"]
             case .stats: ["window", "service", "top"]
             case .exchanges: ExchangeFilter.parameters
+            case .job: ["results_after", "results_limit"]
             default: []
             }
         let query = try AdminQuery(request.query, known: known)
@@ -135,6 +141,10 @@ public final class AdminAPI: LocalHandler {
         case (_, .exchanges): return try await listExchanges(query)
         case (_, .exchange(let id)): return try await showExchange(id)
         case (_, .events): return try listen(request, until: holder.end)
+        case (_, .keyValidation(let id)): return try await validateKeys(of: id, request, by: user)
+        case (_, .jobs): return try await listJobs(query)
+        case (_, .job(let id)): return try await showJob(id, query)
+        case (_, .jobCall(let id, let call)): return try await callJob(id, call, by: user)
         }
     }
 

@@ -19,10 +19,14 @@ struct AdminProblem: Error, Sendable, Hashable {
         case keyNotFound = "key_not_found"
         case clientNotFound = "client_not_found"
         case requestNotFound = "request_not_found"
+        case jobNotFound = "job_not_found"
         case methodNotAllowed = "method_not_allowed"
         case duplicateSlug = "duplicate_slug"
         case duplicateKey = "duplicate_key"
         case duplicateName = "duplicate_name"
+        case jobRunning = "job_running"
+        case jobEnded = "job_ended"
+        case tooManyJobs = "too_many_jobs"
         case bodyTooLarge = "body_too_large"
         case tooManyAttempts = "too_many_attempts"
         case storeUnavailable = "store_unavailable"
@@ -33,9 +37,9 @@ struct AdminProblem: Error, Sendable, Hashable {
             switch self {
             case .invalidJSON, .unknownMember, .missingMember, .invalidMember, .invalidParameter, .invalidBody: 400
             case .invalidCredentials, .invalidToken: 401
-            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound, .requestNotFound: 404
+            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound, .requestNotFound, .jobNotFound: 404
             case .methodNotAllowed: 405
-            case .duplicateSlug, .duplicateKey, .duplicateName: 409
+            case .duplicateSlug, .duplicateKey, .duplicateName, .jobRunning, .jobEnded, .tooManyJobs: 409
             case .bodyTooLarge: 413
             case .tooManyAttempts: 429
             case .storeUnavailable, .tooManyListeners: 503

@@ -22,16 +22,16 @@ struct AdminQuery {
     subscript(name: String) -> String? { parameters[name] }
 
     /// The size of a page.
-    func limit() throws(AdminProblem) -> Int {
-        guard let text = parameters["limit"] else { return 100 }
-        guard let limit = Self.number(text), 1...1_000 ~= limit else { throw .invalidParameter("limit", "must be an integer from 1 to 1000") }
+    func limit(_ name: String = "limit", initially initial: Int = 100) throws(AdminProblem) -> Int {
+        guard let text = parameters[name] else { return initial }
+        guard let limit = Self.number(text), 1...1_000 ~= limit else { throw .invalidParameter(name, "must be an integer from 1 to 1000") }
         return Int(limit)
     }
 
     /// The number after which a page begins.
-    func after() throws(AdminProblem) -> Int64 {
-        guard let text = parameters["after"] else { return 0 }
-        guard let after = Self.number(text) else { throw .invalidParameter("after", "must be what “next” said") }
+    func after(_ name: String = "after") throws(AdminProblem) -> Int64 {
+        guard let text = parameters[name] else { return 0 }
+        guard let after = Self.number(text) else { throw .invalidParameter(name, "must be what “next” said") }
         return after
     }
 

@@ -29,6 +29,17 @@ enum AdminRoute: Hashable {
     /// All exchanges under one request id.
     case exchange(String)
     case events
+    case keyValidation(ServiceID)
+    case jobs
+    case job(Int64)
+    case jobCall(Int64, JobCall)
+
+    /// What can be done with a job.
+    enum JobCall: String, Hashable, CaseIterable {
+        case cancel
+        case deleteRejected = "delete-rejected"
+        case retest
+    }
 
     /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1, the format is `generic`.
     static let all: [(template: String, route: AdminRoute)] = [
@@ -56,6 +67,12 @@ enum AdminRoute: Hashable {
         ("/admin/requests", .exchanges),
         ("/admin/requests/{id}", .exchange("1")),
         ("/admin/events", .events),
+        ("/admin/proxy-configs/{id}/keys/validate", .keyValidation(ServiceID(1))),
+        ("/admin/jobs", .jobs),
+        ("/admin/jobs/{id}", .job(1)),
+        ("/admin/jobs/{id}/cancel", .jobCall(1, .cancel)),
+        ("/admin/jobs/{id}/delete-rejected", .jobCall(1, .deleteRejected)),
+        ("/admin/jobs/{id}/retest", .jobCall(1, .retest)),
     ]
 
     /// The route of `path`; nil where there is none. Ids are positive integers without sign or leading zeros.
@@ -90,6 +107,7 @@ enum AdminRoute: Hashable {
             case "keys": self = .keys(id)
             case "keys/batch": self = .keyBatch(id)
             case "keys/export": self = .keyExport(id)
+            case "keys/validate": self = .keyValidation(id)
             case "rules": self = .rules(id)
             case "keys/bulk": self = .keyBulk(id)
             case "explain": self = .explanation(id)
@@ -100,6 +118,15 @@ enum AdminRoute: Hashable {
         case ("rules", 2):
             guard let format = APIFormat(rawValue: String(rest[1])) else { return nil }
             self = .formatRules(format)
+        case ("jobs", 1): self = .jobs
+        case ("jobs", 2...3):
+            guard let id = Self.number(rest[1]) else { return nil }
+            if rest.count == 2 {
+                self = .job(id)
+            } else {
+                guard let call = JobCall(rawValue: String(rest[2])) else { return nil }
+                self = .jobCall(id, call)
+            }
         case ("keys", 2...):
             guard let id = Self.number(rest[1]).map({ KeyID($0) }) else { return nil }
             switch rest.dropFirst(2).joined(separator: "/") {
@@ -114,8 +141,8 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation: ["POST"]
+        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events, .jobs, .job: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation, .keyValidation, .jobCall: ["POST"]
         case .services, .clients: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
@@ -134,6 +161,7 @@ enum AdminRoute: Hashable {
         case .rules, .formatRules, .rulesExplanation: false
         case .clients, .client: false
         case .stats, .exchanges, .exchange, .events: false
+        case .keyValidation, .jobs, .job, .jobCall: false
         }
     }
 

@@ -62,6 +62,8 @@ struct ServerConfiguration: Sendable {
     /// What the request log may take in octets, and how long it keeps a record; 0 = it is off.
     var requestLogBytesMax: Int
     var requestLogAgeMax: Duration
+    /// How long an invalid key waits for its next probe, about; zero: for ever.
+    var revalidationInterval: Duration
     /// What `/metrics` wants as a bearer token; nil = nothing.
     var metricsToken: Secret?
     /// The least severe level that is written.
@@ -131,6 +133,7 @@ extension ServerConfiguration {
         let caFile = reading.value(of: Variables.upstreamCAFile)
         let requestLogBytesMax = reading.value(of: Variables.requestLogMaxBytes)
         let requestLogAgeMax = reading.value(of: Variables.requestLogMaxAge)
+        let revalidationInterval = reading.value(of: Variables.revalidateInterval)
         let metricsToken = reading.value(of: Variables.metricsToken)
         let logLevel = reading.value(of: Variables.logLevel)
         let logFormat = reading.value(of: Variables.logFormat)
@@ -194,6 +197,7 @@ extension ServerConfiguration {
             upstreamCAFile: caFile,
             requestLogBytesMax: requestLogBytesMax ?? 268_435_456,
             requestLogAgeMax: requestLogAgeMax ?? .seconds(604_800),
+            revalidationInterval: revalidationInterval ?? .seconds(86_400),
             metricsToken: metricsToken,
             logLevel: logLevel ?? .info,
             logFormat: logFormat ?? .text,

@@ -182,6 +182,12 @@ enum Variables {
         meaning: "trust roots for upstream TLS besides the system's; verification can't be switched off"
     ) { text throws(Rejection) in try certificateFile(text) }
 
+    /// How long an invalid key waits for its next probe.
+    static let revalidateInterval = Variable<Duration>(
+        name: "REVALIDATE_INTERVAL", initial: "24", accepted: "hours from 0 to 8760, up to three decimals; 0 = never",
+        meaning: "hours after which an invalid key is tried again in the background; 0 = never"
+    ) { text throws(Rejection) in try TextParsing.seconds(text, millisecondsIn: 0...8_760_000) * 3_600 }
+
     // MARK: Operating
 
     /// What the request log may take.
@@ -234,7 +240,7 @@ enum Variables {
         dataDirectory, databaseURL, databasePath, databaseType, databaseHost, databasePort, databaseUser, databasePassword, databaseName,
         redisURL, redisHost, redisPort, redisPassword, redisDatabase,
         publicBaseURL, proxyTimeout, connectTimeout, firstByteTimeout, streamIdleTimeout, maxAttempts, maxBodyBytes,
-        httpProxy, httpsProxy, allProxy, noProxy, upstreamCAFile,
+        httpProxy, httpsProxy, allProxy, noProxy, upstreamCAFile, revalidateInterval,
         requestLogMaxBytes, requestLogMaxAge, metricsToken, logLevel, logFormat, shutdownGrace,
     ]
 }

@@ -15,6 +15,19 @@ struct MemberReader {
             throw .invalidJSON("The body is not valid JSON: \(error.reason) (octet \(error.offset)).")
         }
         guard case .object(let members) = value else { throw .invalidJSON("The body must be a JSON object, not \(value.kind).") }
+        try self.init(members, known: known)
+    }
+
+    /// The members of the object that stands under `name` in another, all of them among `known`; nil where it is missing or null.
+    init?(_ name: String, in document: MemberReader, known: Set<String>) throws(AdminProblem) {
+        switch document.value(name) {
+        case nil, .null?: return nil
+        case .object(let members)?: try self.init(members, known: known)
+        case let other?: throw Self.mismatch(name, "an object", other)
+        }
+    }
+
+    private init(_ members: [JSONValue.Member], known: Set<String>) throws(AdminProblem) {
         let unknown = members.map(\.name).filter { !known.contains($0) }
         guard unknown.isEmpty else {
             // A few names, cut short: enough to find the mistake, without sending a whole body back.

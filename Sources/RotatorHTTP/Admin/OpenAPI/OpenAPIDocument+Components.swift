@@ -20,6 +20,7 @@ extension OpenAPIDocument {
               "name": "id", "in": "path", "required": true, "description": "The client key's id",
               "schema": { "$ref": "#/components/schemas/ID" }
             },
+            \#(jobParameters),
             "After": {
               "name": "after", "in": "query", "description": "What “next” said on the page before",
               "schema": { "type": "integer", "format": "int64", "minimum": 0, "maximum": 9223372036854775807, "default": 0 }
@@ -47,6 +48,7 @@ extension OpenAPIDocument {
               "description": "The client, without its key",
               "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Client" } } }
             },
+            \#(jobResponses),
             "BadRequest": {
               "description": "The body or a parameter is not accepted; the detail names it, or the request is malformed",
               "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
@@ -85,6 +87,7 @@ extension OpenAPIDocument {
             }
           },
           "schemas": {
+            \#(jobSchemas),
             "ID": { "type": "integer", "format": "int64", "minimum": 1, "maximum": 9223372036854775807 },
             "Timestamp": {
               "type": "string", "format": "date-time", "pattern": "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$",

@@ -4,6 +4,7 @@ extension OpenAPIDocument {
     /// The routes.
     static let paths = #"""
         {
+          \#(jobPaths),
           "/openapi.json": {
             "get": {
               "operationId": "getOpenAPI", "tags": ["description"], "summary": "This document", "security": [],

@@ -26,6 +26,7 @@ enum OpenAPIDocument {
           { "name": "keys", "description": "The pool of a service" },
           { "name": "clients", "description": "Proxy keys that are made here" },
           { "name": "rules", "description": "What upstream answers mean" },
+          { "name": "jobs", "description": "What takes longer than a request" },
           { "name": "history", "description": "What was counted, requested and changed" },
           { "name": "description", "description": "This document" }
         ]
