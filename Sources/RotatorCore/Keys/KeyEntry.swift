@@ -53,6 +53,8 @@ internal import Synchronization
     nonisolated(unsafe) var group: (name: String, index: Int)?
     /// The earliest moment at which the queue of returns comes back to this key.
     nonisolated(unsafe) var queuedAt: Moment = .distantFuture
+    /// Which of the queue's nodes is the key's; see ``ReturnQueue``.
+    nonisolated(unsafe) var queueSerial: UInt32 = 0
     /// Whether the standing is among what has not been handed out for writing down.
     nonisolated(unsafe) var hasUnrecordedStanding = false
     /// What was counted elsewhere and before, as far as it is known.

@@ -52,7 +52,6 @@ final class KeyFamily: Sendable {
         var left = limit
         while left > 0, let entry = state.returns.popFirst(at: now) {
             left -= 1
-            unsafe entry.queuedAt = .distantFuture
             if state.boards.contains(where: { $0.contains(entry) }) { refresh(entry, in: &state, at: now) }
         }
         nextReturn.store(state.returns.first.nanoseconds, ordering: .relaxed)
@@ -95,7 +94,6 @@ final class KeyFamily: Sendable {
     /// Has the queue come back to a key at `moment`.
     private func queue(_ entry: KeyEntry, at moment: Moment?, in state: inout State) {
         guard let moment, unsafe moment < entry.queuedAt else { return }
-        unsafe entry.queuedAt = moment
         state.returns.insert(entry, at: moment)
         nextReturn.store(state.returns.first.nanoseconds, ordering: .relaxed)
     }
