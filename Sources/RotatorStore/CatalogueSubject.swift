@@ -19,6 +19,7 @@ enum CatalogueSubject: Sendable, Hashable {
         case .documents(.webhook): -3
         case .documents(.job): -4
         case .documents(.jobPart): -5
+        case .documents(.alertClaim): -6
         }
     }
 

@@ -26,14 +26,20 @@ struct Backing: Sendable {
     let jobRunner: JobRunner
     /// Answers what is not proxied.
     let admin: AdminAPI
+    /// Tells webhooks what somebody has to look at.
+    let alerts: AlertWatch
+    /// Sends what there is to tell.
+    let webhookSender: WebhookSender
+    /// How long alerts that wait at the end may take.
+    let alertGrace: Duration
 
     /// What runs beside the requests; each ends soon after its task is cancelled.
     func jobs(_ log: ServerLog) -> [@Sendable () async -> Void] {
-        let (administration, store, jobRunner) = (administration, store, jobRunner)
+        let (administration, store, jobRunner, alerts, alertGrace) = (administration, store, jobRunner, alerts, alertGrace)
         return [
             { await jobRunner.run() },
             { await administration.runStandingWriter() }, { await administration.runReplication() },
-            { await StoreProbe(store: store, logger: log.logger("store")).run() },
+            { await StoreProbe(store: store, logger: log.logger("store")).run() }, { await alerts.run(grace: alertGrace) },
         ]
     }
 
@@ -73,6 +79,13 @@ struct Backing: Sendable {
             if case .store(let reason) = error { throw StartFailure(reason, of: configuration.storeVariable) }
             throw StartFailure(line: "\(configuration.storeVariable): the catalogue cannot be read: \(error)", status: .failure)
         }
+        let webhookSender = WebhookSender(
+            settings: ProxySettings(configuration), replica: HostName.current, webhook: { administration.activeWebhook($0) }, clock: { clock.now() },
+            logger: log.logger("alerts")
+        )
+        let alerts = AlertWatch(
+            administration: administration, sender: webhookSender, isStoreReachable: { store.isReachable }, clock: { clock.now() }, logger: log.logger("alerts")
+        )
         let credentials = AdminCredentials(
             username: Secret(configuration.adminUsername.utf8), passwordHash: installation.adminPasswordHash, passwords: passwords
         )
@@ -80,13 +93,16 @@ struct Backing: Sendable {
             administration: administration, documents: store, settings: ProxySettings(configuration), isShared: configuration.storeURL.isShareable,
             revalidationInterval: configuration.revalidationInterval == .zero ? nil : configuration.revalidationInterval, logger: log.logger("jobs"))
         let admin = await AdminAPI(
-            administration: administration, traffic: foreground.traffic, jobs: jobRunner,
+            administration: administration, traffic: foreground.traffic, jobs: jobRunner, webhookSender: webhookSender,
             tokenSecret: unsafe installation.tokenSecret.withUnsafeBytes { unsafe Array($0) }, publicBaseURL: configuration.publicBaseURL,
             version: ServerVersion.current, clock: { clock.now() }, logger: log.logger("admin"),
             verifyCredentials: { user, password in await credentials.verify(user: user, password: password) }
         )
         foreground.traffic.attach(store)
-        return Backing(store: store, administration: administration, jobRunner: jobRunner, admin: admin)
+        return Backing(
+            store: store, administration: administration, jobRunner: jobRunner, admin: admin, alerts: alerts, webhookSender: webhookSender,
+            alertGrace: min(configuration.shutdownGrace, .seconds(5))
+        )
     }
 
     /// Opens the store with its key and brings its schema to this version's.
@@ -161,7 +177,8 @@ final class BackingSlot: LocalHandler {
                         .map { (service: service.configuration.slug, state: $0.key.rawValue, count: $0.value) }
                 }
             },
-            traffic: { [traffic] in traffic.counters }
+            traffic: { [traffic] in traffic.counters },
+            alertCounts: { self.backing?.webhookSender.counts ?? [] }
         )
     }
 

@@ -8,6 +8,8 @@ public enum DocumentKind: String, Sendable, Hashable, CaseIterable {
     case clientMeter = "client_meter"
     /// Where an alert goes.
     case webhook
+    /// Which alert has been sent, so that one replica sends it.
+    case alertClaim = "alert_claim"
     /// A job: what it does, and how far it has come.
     case job
     /// A part of a job's results.
@@ -17,7 +19,7 @@ public enum DocumentKind: String, Sendable, Hashable, CaseIterable {
     public var isFollowed: Bool {
         switch self {
         case .client, .webhook: true
-        case .clientMeter, .job, .jobPart: false
+        case .clientMeter, .alertClaim, .job, .jobPart: false
         }
     }
 }

@@ -10,6 +10,7 @@ public import RotatorCore
 public final class AdminAPI: LocalHandler {
     let administration: Administration
     let traffic: TrafficRecorder?
+    let webhookSender: WebhookSender
     let logger: Logger
     /// Nil where no jobs run.
     let jobs: JobRunner?
@@ -27,6 +28,7 @@ public final class AdminAPI: LocalHandler {
     ///   - administration: what the routes read and change.
     ///   - traffic: what statistics, request log and events tell; nil: there are none.
     ///   - jobs: what validates keys; nil: such calls are answered 503.
+    ///   - webhookSender: sends tests, and knows what became of alerts; nil: one of its own, for tests alone.
     ///   - tokenSecret: signs and checks the tokens (HMAC-SHA-256).
     ///   - tokenLifetime: how long a token is good for, in whole seconds.
     ///   - publicBaseURL: `proxy_public_base_url` of `GET /admin/app-config`.
@@ -38,6 +40,7 @@ public final class AdminAPI: LocalHandler {
         administration: Administration,
         traffic: TrafficRecorder? = nil,
         jobs: JobRunner? = nil,
+        webhookSender: WebhookSender? = nil,
         tokenSecret: [UInt8],
         tokenLifetime: Duration = .seconds(43_200),
         publicBaseURL: String,
@@ -49,6 +52,10 @@ public final class AdminAPI: LocalHandler {
         self.administration = administration
         self.traffic = traffic
         self.jobs = jobs
+        self.webhookSender =
+            webhookSender
+            ?? WebhookSender(
+                settings: ProxySettings(), replica: "", webhook: { administration.activeWebhook($0) }, clock: clock, logger: logger)
         self.logger = logger
         self.clock = clock
         self.publicBaseURL = publicBaseURL
@@ -88,7 +95,7 @@ public final class AdminAPI: LocalHandler {
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q", "tag", "quota_group", "reason"]
             case .explanation: ["after", "limit", "model", "conversation"]
-            case .services where isListing, .clients where isListing, .audit, .jobs: ["after", "limit"]
+            case .services where isListing, .clients where isListing, .webhooks where isListing, .audit, .jobs: ["after", "limit"]
             case .stats: ["window", "service", "top"]
             case .exchanges: ExchangeFilter.parameters
             case .job: ["results_after", "results_limit"]
@@ -136,6 +143,13 @@ public final class AdminAPI: LocalHandler {
         case ("GET", .client(let id)): return try showClient(id)
         case ("PATCH", .client(let id)): return try await patchClient(id, request, by: user)
         case (_, .client(let id)): return try await deleteClient(id, by: user)
+        case ("GET", .webhooks): return try listWebhooks(query)
+        case (_, .webhooks): return try await createWebhook(request, by: user)
+        case ("GET", .webhook(let id)): return try showWebhook(id)
+        case ("PATCH", .webhook(let id)): return try await patchWebhook(id, request, by: user)
+        case (_, .webhook(let id)): return try await deleteWebhook(id, by: user)
+        case (_, .webhookTest(let id)): return try await testWebhook(id)
+        case (_, .webhookDeliveries(let id)): return try listDeliveries(to: id)
         case (_, .audit): return try await listAudit(query)
         case (_, .stats): return try await showStats(query)
         case (_, .exchanges): return try await listExchanges(query)

@@ -20,6 +20,7 @@ struct AdminProblem: Error, Sendable, Hashable {
         case clientNotFound = "client_not_found"
         case requestNotFound = "request_not_found"
         case jobNotFound = "job_not_found"
+        case webhookNotFound = "webhook_not_found"
         case methodNotAllowed = "method_not_allowed"
         case duplicateSlug = "duplicate_slug"
         case duplicateKey = "duplicate_key"
@@ -27,6 +28,7 @@ struct AdminProblem: Error, Sendable, Hashable {
         case jobRunning = "job_running"
         case jobEnded = "job_ended"
         case tooManyJobs = "too_many_jobs"
+        case tooManyWebhooks = "too_many_webhooks"
         case bodyTooLarge = "body_too_large"
         case tooManyAttempts = "too_many_attempts"
         case storeUnavailable = "store_unavailable"
@@ -37,9 +39,9 @@ struct AdminProblem: Error, Sendable, Hashable {
             switch self {
             case .invalidJSON, .unknownMember, .missingMember, .invalidMember, .invalidParameter, .invalidBody: 400
             case .invalidCredentials, .invalidToken: 401
-            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound, .requestNotFound, .jobNotFound: 404
+            case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound, .requestNotFound, .jobNotFound, .webhookNotFound: 404
             case .methodNotAllowed: 405
-            case .duplicateSlug, .duplicateKey, .duplicateName, .jobRunning, .jobEnded, .tooManyJobs: 409
+            case .duplicateSlug, .duplicateKey, .duplicateName, .jobRunning, .jobEnded, .tooManyJobs, .tooManyWebhooks: 409
             case .bodyTooLarge: 413
             case .tooManyAttempts: 429
             case .storeUnavailable, .tooManyListeners: 503
@@ -107,6 +109,9 @@ extension AdminProblem {
         case .keyNotFound(let id): self.init(code: .keyNotFound, detail: "There is no key \(id).")
         case .clientNotFound(let id): self.init(code: .clientNotFound, detail: "There is no client key \(id).")
         case .clientNameTaken(let name): self.init(code: .duplicateName, detail: "Another client key has the name “\(name)”.")
+        case .webhookNotFound(let id): self.init(code: .webhookNotFound, detail: "There is no webhook \(id).")
+        case .webhookNameTaken(let name): self.init(code: .duplicateName, detail: "Another webhook has the name “\(name)”.")
+        case .tooManyWebhooks(let limit): self.init(code: .tooManyWebhooks, detail: "There are \(limit) webhooks already; more are not kept.")
         case .slugTaken(let slug): self.init(code: .duplicateSlug, detail: "Another service has the slug “\(slug)”.")
         case .keyExists: self.init(code: .duplicateKey, detail: "The service has a key with this value already.")
         case .busy: self = .storeUnavailable("Too many changes wait for their turn. Try again in a moment.")

@@ -23,6 +23,10 @@ enum AdminRoute: Hashable {
     case keyReset(KeyID)
     case clients
     case client(ClientID)
+    case webhooks
+    case webhook(WebhookID)
+    case webhookTest(WebhookID)
+    case webhookDeliveries(WebhookID)
     case audit
     case stats
     case exchanges
@@ -62,6 +66,10 @@ enum AdminRoute: Hashable {
         ("/admin/keys/{id}/reset", .keyReset(KeyID(1))),
         ("/admin/client-keys", .clients),
         ("/admin/client-keys/{id}", .client(ClientID(1))),
+        ("/admin/webhooks", .webhooks),
+        ("/admin/webhooks/{id}", .webhook(WebhookID(1))),
+        ("/admin/webhooks/{id}/test", .webhookTest(WebhookID(1))),
+        ("/admin/webhooks/{id}/deliveries", .webhookDeliveries(WebhookID(1))),
         ("/admin/audit", .audit),
         ("/admin/stats", .stats),
         ("/admin/requests", .exchanges),
@@ -98,6 +106,15 @@ enum AdminRoute: Hashable {
         case ("requests", 2):
             guard let id = AdminQuery.decoded(rest[1], plusIsSpace: false), !id.isEmpty, id.utf8.count <= 256 else { return nil }
             self = .exchange(id)
+        case ("webhooks", 1): self = .webhooks
+        case ("webhooks", 2...):
+            guard let id = Self.number(rest[1]).map(WebhookID.init) else { return nil }
+            switch rest.dropFirst(2).joined(separator: "/") {
+            case "" where rest.count == 2: self = .webhook(id)
+            case "test": self = .webhookTest(id)
+            case "deliveries": self = .webhookDeliveries(id)
+            default: return nil
+            }
         case ("proxy-configs", 1): self = .services
         case ("proxy-configs", 2...):
             guard let id = Self.number(rest[1]).map(ServiceID.init) else { return nil }
@@ -141,14 +158,15 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events, .jobs, .job: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation, .keyValidation, .jobCall: ["POST"]
-        case .services, .clients: ["GET", "HEAD", "POST"]
+        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events, .jobs, .job,
+            .webhookDeliveries: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation, .keyValidation, .jobCall, .webhookTest: ["POST"]
+        case .services, .clients, .webhooks: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
         case .rules: ["GET", "HEAD", "PUT", "DELETE"]
         case .keys: ["GET", "HEAD", "POST", "DELETE"]
-        case .key, .client: ["GET", "HEAD", "PATCH", "DELETE"]
+        case .key, .client, .webhook: ["GET", "HEAD", "PATCH", "DELETE"]
         }
     }
 
@@ -162,6 +180,7 @@ enum AdminRoute: Hashable {
         case .clients, .client: false
         case .stats, .exchanges, .exchange, .events: false
         case .keyValidation, .jobs, .job, .jobCall: false
+        case .webhooks, .webhook, .webhookTest, .webhookDeliveries: false
         }
     }
 

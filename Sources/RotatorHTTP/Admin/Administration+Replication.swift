@@ -66,11 +66,13 @@ extension Administration {
         guard let changed = news.changedServices else { return try await reconcile() }
         if !changed.isEmpty { try await reconcile(only: Set(changed)) }
         if news.changedDocuments.contains(.client) { try await reconcileClients() }
+        if news.changedDocuments.contains(.webhook) { try await reconcileWebhooks() }
         state.withLock { $0.seen?.catalogue = news.revision }
     }
 
     private func catchUpStandings(with link: any ReplicaLink) async throws {
         let news = try await link.standings(after: state.withLock(\.seen)?.standings ?? 0)
+        keyIncidents.learned(news.standings)
         let now = clock()
         for pool in state.withLock({ $0.entries.values.map(\.pool) }) {
             pool.merge(news.standings, at: now)

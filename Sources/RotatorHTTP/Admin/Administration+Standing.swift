@@ -74,6 +74,7 @@ extension Administration {
                 for (id, update) in updates { state.waiting[id, default: StandingUpdate(standing: nil)].add(update) }
             }
         }
+        keyIncidents.decided(standings)
         if !standings.isEmpty { await link?.announce(standings) }
     }
 

@@ -18,6 +18,7 @@ public final class Administration: Sendable {
     struct State: Sendable {
         var entries: [ServiceID: Entry] = [:]
         var clients: [ClientID: ClientRecord] = [:]
+        var webhooks: [WebhookID: Webhook] = [:]
         /// What clients have used was read; from then on memory knows better than the store.
         var areAccountsRead = false
         /// Under which numbers the accounts stand, and when they were last written.
@@ -55,6 +56,8 @@ public final class Administration: Sendable {
     public let clientDirectory: ClientDirectory
     /// Where the accounts of clients are shared with other replicas; nil where the store is this process's alone.
     let clientDesk: SharedClientDesk?
+    /// Keys that somebody may want to be told of.
+    let keyIncidents = KeyIncidents()
 
     let store: any UpstreamCatalog & KeyLedger & AuditLog & DocumentStore
     let clock: @Sendable () -> Moment
@@ -296,7 +299,13 @@ public final class Administration: Sendable {
         } catch {
             throw .store(error)
         }
-        if wanted == nil { try await reconcileClients() }
+        if wanted == nil {
+            try await reconcileClients()
+            try await reconcileWebhooks()
+        }
+        keyIncidents.learned(read.reduce(into: [:]) { known, part in
+            for key in part.1 where key.standing.decidedAt > .distantPast { known[key.id] = key.standing }
+        })
         let now = clock()
         let known = state.withLock(\.entries)
         var entries: [ServiceID: Entry] = [:]

@@ -14,6 +14,12 @@ public enum AdministrationError: Error, Sendable, Hashable {
     case clientNotFound(ClientID)
     /// Another client key has this name.
     case clientNameTaken(String)
+    /// There is no webhook with this number.
+    case webhookNotFound(WebhookID)
+    /// Another webhook has this name.
+    case webhookNameTaken(String)
+    /// There are as many webhooks as are kept.
+    case tooManyWebhooks(limit: Int)
     /// Another service has this slug.
     case slugTaken(String)
     /// The service has a key with this value already.

@@ -16,18 +16,22 @@ public struct OperationsSource: Sendable {
     public var keyCounts: @Sendable () async -> [(service: String, state: String, count: Int)]
     /// What was counted of exchanges.
     public var traffic: @Sendable () async -> TrafficCounters
+    /// What became of alerts: the event, the result, and how many.
+    public var alertCounts: @Sendable () async -> [(event: String, result: String, count: Int)]
 
     /// The questions.
     public init(
         missing: @escaping @Sendable () async -> [String],
         isStoreUp: @escaping @Sendable () async -> Bool,
         keyCounts: @escaping @Sendable () async -> [(service: String, state: String, count: Int)],
-        traffic: @escaping @Sendable () async -> TrafficCounters = { TrafficCounters() }
+        traffic: @escaping @Sendable () async -> TrafficCounters = { TrafficCounters() },
+        alertCounts: @escaping @Sendable () async -> [(event: String, result: String, count: Int)] = { [] }
     ) {
         self.missing = missing
         self.isStoreUp = isStoreUp
         self.keyCounts = keyCounts
         self.traffic = traffic
+        self.alertCounts = alertCounts
     }
 }
 
@@ -216,7 +220,9 @@ public final class HTTPServer: Sendable {
         }
         let text = MetricsText(
             services: services, openStreams: openStreams, openConnections: openConnections,
-            keyCounts: await operations.keyCounts(), traffic: await operations.traffic(), isStoreUp: await operations.isStoreUp()).text
+            keyCounts: await operations.keyCounts(), traffic: await operations.traffic(), alertCounts: await operations.alertCounts(),
+            isStoreUp: await operations.isStoreUp()
+        ).text
         return LocalResponse(status: 200, fields: [HeaderField("Content-Type", "text/plain; version=0.0.4; charset=utf-8"), HeaderField("Cache-Control", "no-store")], body: Array(text.utf8))
     }
 }

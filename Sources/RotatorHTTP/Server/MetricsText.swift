@@ -6,7 +6,10 @@ internal import RotatorCore
 struct MetricsText {
     private(set) var text = ""
 
-    init(services: [String: ServiceReport], openStreams: Int, openConnections: Int, keyCounts: [(service: String, state: String, count: Int)], traffic: TrafficCounters, isStoreUp: Bool) {
+    init(
+        services: [String: ServiceReport], openStreams: Int, openConnections: Int, keyCounts: [(service: String, state: String, count: Int)],
+        traffic: TrafficCounters, alertCounts: [(event: String, result: String, count: Int)], isStoreUp: Bool
+    ) {
         let sorted = services.sorted { $0.key < $1.key }
         family("rotator_requests_total", "counter", "Requests answered on the proxy surface, by service and status (499: the client left before the answer).")
         for (slug, service) in sorted {
@@ -40,6 +43,8 @@ struct MetricsText {
         sample("rotator_open_streams", nil, String(openStreams))
         family("rotator_open_connections", "gauge", "Client connections.")
         sample("rotator_open_connections", nil, String(openConnections))
+        family("rotator_alerts_total", "counter", "Alerts to webhooks, by event and by what became of them: delivered, failed or dropped.")
+        for entry in alertCounts { sample("rotator_alerts_total", "event=\"\(entry.event)\",result=\"\(entry.result)\"", String(entry.count)) }
         family("rotator_store_up", "gauge", "1 while the store answers.")
         sample("rotator_store_up", nil, isStoreUp ? "1" : "0")
     }

@@ -256,7 +256,7 @@ private final class PostgreSQLServerSessions: Sendable {
         switch kind {
         // Requests wait for it.
         case .clientMeter: (rotation, PostgreSQLSession.Limit.quick)
-        case .client, .webhook, .job, .jobPart: (reader, PostgreSQLSession.Limit.short)
+        case .client, .webhook, .alertClaim, .job, .jobPart: (reader, PostgreSQLSession.Limit.short)
         }
     }
 
@@ -265,7 +265,7 @@ private final class PostgreSQLServerSessions: Sendable {
         switch kind {
         case .client, .webhook: (writer, PostgreSQLSession.Limit.short)
         case .clientMeter: (rotation, PostgreSQLSession.Limit.quick)
-        case .job, .jobPart: (ledger, PostgreSQLSession.Limit.short)
+        case .alertClaim, .job, .jobPart: (ledger, PostgreSQLSession.Limit.short)
         }
     }
 

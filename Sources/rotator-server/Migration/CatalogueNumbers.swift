@@ -39,7 +39,7 @@ extension DocumentKind {
     var namesKeysByNumber: Bool {
         switch self {
         case .client, .clientMeter, .webhook: false
-        case .job, .jobPart: true
+        case .alertClaim, .job, .jobPart: true
         }
     }
 }

@@ -21,6 +21,10 @@ extension OpenAPIDocument {
               "schema": { "$ref": "#/components/schemas/ID" }
             },
             \#(jobParameters),
+            "WebhookID": {
+              "name": "id", "in": "path", "required": true, "description": "The webhook's id",
+              "schema": { "$ref": "#/components/schemas/ID" }
+            },
             "After": {
               "name": "after", "in": "query", "description": "What “next” said on the page before",
               "schema": { "type": "integer", "format": "int64", "minimum": 0, "maximum": 9223372036854775807, "default": 0 }
@@ -49,6 +53,10 @@ extension OpenAPIDocument {
               "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Client" } } }
             },
             \#(jobResponses),
+            "Webhook": {
+              "description": "The webhook, without its credentials",
+              "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Webhook" } } }
+            },
             "BadRequest": {
               "description": "The body or a parameter is not accepted; the detail names it, or the request is malformed",
               "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
@@ -272,6 +280,7 @@ extension OpenAPIDocument {
               "type": "object", "required": ["deleted_count"], "properties": { "deleted_count": { "type": "integer", "minimum": 0 } }
             },
         \#(clientSchemas),
+        \#(webhookSchemas),
             "AuditPage": {
               "type": "object", "required": ["items", "next"],
               "properties": {

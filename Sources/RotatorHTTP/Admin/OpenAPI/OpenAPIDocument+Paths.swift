@@ -324,6 +324,7 @@ extension OpenAPIDocument {
             }
           },
         \#(clientPaths),
+        \#(webhookPaths),
           "/admin/audit": {
             "get": {
               "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",

@@ -27,6 +27,7 @@ enum OpenAPIDocument {
           { "name": "clients", "description": "Proxy keys that are made here" },
           { "name": "rules", "description": "What upstream answers mean" },
           { "name": "jobs", "description": "What takes longer than a request" },
+          { "name": "alerts", "description": "Webhooks that are told what somebody has to look at" },
           { "name": "history", "description": "What was counted, requested and changed" },
           { "name": "description", "description": "This document" }
         ]
