@@ -78,7 +78,7 @@ public final class AdminAPI: LocalHandler {
         }
         if request.body.count > bodyOctetsMax(of: route) { throw AdminProblem(code: .bodyTooLarge, detail: "The body is too large for this call.") }
         let isListing = request.method == "GET" || request.method == "HEAD"
-        // Only listings take parameters; a misspelt filter must not quietly list everything, nor a stray one pass for obeyed.
+        // Few calls take parameters; a misspelt filter must not quietly list everything, nor a stray one pass for obeyed.
         let known: Set<String> =
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q", "tag", "quota_group", "reason"]
@@ -86,6 +86,8 @@ public final class AdminAPI: LocalHandler {
             case .services where isListing, .clients where isListing, .audit: ["after", "limit"]
             case .stats: ["window", "service", "top"]
             case .exchanges: ExchangeFilter.parameters
+            case .catalogueExport: ["keys", "salt"]
+            case .catalogueImport: ["dry_run", "mode"]
             default: []
             }
         let query = try AdminQuery(request.query, known: known)
@@ -135,13 +137,15 @@ public final class AdminAPI: LocalHandler {
         case (_, .exchanges): return try await listExchanges(query)
         case (_, .exchange(let id)): return try await showExchange(id)
         case (_, .events): return try listen(request, until: holder.end)
+        case (_, .catalogueExport): return try await exportCatalogue(request, query, by: user)
+        case (_, .catalogueImport): return try await importCatalogue(request, query, by: user)
         }
     }
 
-    /// What a body may be large for: a pool's import. Everything else is small, and login is open to everybody.
+    /// What a body may be large for: an import. Everything else is small, and login is open to everybody.
     private func bodyOctetsMax(of route: AdminRoute) -> Int {
         switch route {
-        case .keyBatch, .keyBulk: .max
+        case .keyBatch, .keyBulk, .catalogueImport: .max
         case .login: 64 * 1_024
         default: 1_024 * 1_024
         }

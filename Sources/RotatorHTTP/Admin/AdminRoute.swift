@@ -29,6 +29,8 @@ enum AdminRoute: Hashable {
     /// All exchanges under one request id.
     case exchange(String)
     case events
+    case catalogueExport
+    case catalogueImport
 
     /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1, the format is `generic`.
     static let all: [(template: String, route: AdminRoute)] = [
@@ -56,6 +58,8 @@ enum AdminRoute: Hashable {
         ("/admin/requests", .exchanges),
         ("/admin/requests/{id}", .exchange("1")),
         ("/admin/events", .events),
+        ("/admin/export", .catalogueExport),
+        ("/admin/import", .catalogueImport),
     ]
 
     /// The route of `path`; nil where there is none. Ids are positive integers without sign or leading zeros.
@@ -71,6 +75,8 @@ enum AdminRoute: Hashable {
         case ("login", 1): self = .login
         case ("app-config", 1): self = .appConfig
         case ("audit", 1): self = .audit
+        case ("export", 1): self = .catalogueExport
+        case ("import", 1): self = .catalogueImport
         case ("client-keys", 1): self = .clients
         case ("client-keys", 2):
             guard let id = Self.number(rest[1]).map(ClientID.init) else { return nil }
@@ -114,8 +120,8 @@ enum AdminRoute: Hashable {
     /// The methods that the route takes; HEAD goes with GET.
     var methods: [String] {
         switch self {
-        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation: ["POST"]
+        case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events, .catalogueExport: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation, .catalogueImport: ["POST"]
         case .services, .clients: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
@@ -134,6 +140,7 @@ enum AdminRoute: Hashable {
         case .rules, .formatRules, .rulesExplanation: false
         case .clients, .client: false
         case .stats, .exchanges, .exchange, .events: false
+        case .catalogueExport, .catalogueImport: false
         }
     }
 

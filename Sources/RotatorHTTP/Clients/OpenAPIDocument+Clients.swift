@@ -131,7 +131,7 @@ extension OpenAPIDocument {
             }
         """#
 
-    private static let policyProperties = #"""
+    static let policyProperties = #"""
         "services": { "$ref": "#/components/schemas/ClientPatterns" },
               "models": { "$ref": "#/components/schemas/ClientPatterns" },
               "requests_per_minute": { "$ref": "#/components/schemas/ClientAmount" },

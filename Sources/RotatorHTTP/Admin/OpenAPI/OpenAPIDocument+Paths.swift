@@ -323,6 +323,7 @@ extension OpenAPIDocument {
             }
           },
         \#(clientPaths),
+        \#(transferPaths),
           "/admin/audit": {
             "get": {
               "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",
