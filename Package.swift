@@ -53,6 +53,7 @@ let package = Package(
             dependencies: [
                 "RotatorCore", "CCurl", "CLinux",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
             ],

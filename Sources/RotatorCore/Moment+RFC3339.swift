@@ -18,8 +18,8 @@ extension Moment {
         return "\(padded(date.year, to: 4))-\(padded(date.month, to: 2))-\(padded(date.day, to: 2))T\(time).\(padded(rest % 1_000, to: 3))Z"
     }
 
-    /// The moment that `text` spells as RFC 3339 §5.6 has it, with `T` and `Z` in any case, a space for the `T`, and any offset; nil for anything else and for moments
-    /// outside the years 1970 to 2261.
+    /// The moment that `text` spells as RFC 3339 §5.6 has it, with `T` and `Z` in any case, a space for the `T`, and any offset; nil for anything else. A
+    /// moment before 1970 counts as its beginning, one that is too late to be told as the last.
     package init?(timestamp text: String) {
         let octets = Array(text.utf8)
         func number(_ start: Int, _ count: Int) -> Int? {
@@ -59,9 +59,10 @@ extension Moment {
             offset = (hours * 3_600 + minutes * 60) * (octets[index] == 0x2D ? -1 : 1)
             index += 6
         }
-        guard index == octets.count, 1970...2261 ~= year else { return nil }
+        guard index == octets.count else { return nil }
         let seconds = date.daysSinceEpoch * 86_400 + hour * 3_600 + minute * 60 + second - offset
-        guard seconds >= 0 else { return nil }
-        self.init(nanoseconds: Int64(seconds) * 1_000_000_000 + fraction)
+        let (nanoseconds, isTooLate) = Int64(max(0, seconds)).multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, isTooLateStill) = nanoseconds.addingReportingOverflow(seconds < 0 ? 0 : fraction)
+        self.init(nanoseconds: isTooLate || isTooLateStill ? .max : sum)
     }
 }

@@ -45,11 +45,11 @@ struct Backing: Sendable {
 
     /// Opens the store of `configuration` and makes everything that stands on it; nothing is left open when it throws.
     static func open(
-        _ configuration: ServerConfiguration, serving foreground: Foreground, clock: SystemClock, log: ServerLog
+        _ configuration: ServerConfiguration, file: CatalogueFile?, serving foreground: Foreground, clock: SystemClock, log: ServerLog
     ) async throws(StartFailure) -> Backing {
         let store = try await openStore(configuration, log: log)
         do throws(StartFailure) {
-            return try await over(store, configuration, serving: foreground, clock: clock, log: log)
+            return try await over(store, configuration, file: file, serving: foreground, clock: clock, log: log)
         } catch {
             await store.close()
             throw error
@@ -57,7 +57,7 @@ struct Backing: Sendable {
     }
 
     private static func over(
-        _ store: any Store, _ configuration: ServerConfiguration, serving foreground: Foreground, clock: SystemClock, log: ServerLog
+        _ store: any Store, _ configuration: ServerConfiguration, file: CatalogueFile?, serving foreground: Foreground, clock: SystemClock, log: ServerLog
     ) async throws(StartFailure) -> Backing {
         let passwords: PasswordChecker
         let installation: Installation
@@ -79,6 +79,7 @@ struct Backing: Sendable {
             if case .store(let reason) = error { throw StartFailure(reason, of: configuration.storeVariable) }
             throw StartFailure(line: "\(configuration.storeVariable): the catalogue cannot be read: \(error)", status: .failure)
         }
+        try await file?.apply(to: administration, storeVariable: configuration.storeVariable, logger: log.logger("admin"))
         let webhookSender = WebhookSender(
             settings: ProxySettings(configuration), replica: HostName.current, webhook: { administration.activeWebhook($0) }, clock: { clock.now() },
             logger: log.logger("alerts")

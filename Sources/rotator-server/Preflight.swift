@@ -23,6 +23,7 @@ enum Preflight {
             return Findings(problems: error.problems.map(\.description))
         }
         var findings = Findings(notices: configuration.notices)
+        do throws(StartFailure) { _ = try await CatalogueFile.read(configuration) } catch { findings.problems.append(error.line) }
         if configuration.storeURL.isShareable {
             await checkSharedStore(of: configuration, into: &findings)
         } else {

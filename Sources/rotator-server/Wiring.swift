@@ -28,6 +28,8 @@ enum Wiring {
     /// A store that several servers can share may be away: then it listens all the same, and one of the jobs goes on trying to reach it.
     static func assemble(_ configuration: ServerConfiguration, log: ServerLog) async throws(StartFailure) -> AssembledServer {
         let logger = log.logger("rotator")
+        // First of all: a faulty document is no reason to wait for a store.
+        let file = try await CatalogueFile.read(configuration)
         let clock = SystemClock()
         let foreground = Foreground(
             clients: ClientDirectory(environment: configuration.proxyKeys.map(Installation.clientKeys)),
@@ -38,7 +40,7 @@ enum Wiring {
                 clock: { clock.now() }, logger: log.logger("history")))
         let slot = BackingSlot(foreground.traffic)
         do throws(StartFailure) {
-            slot.fill(try await Backing.open(configuration, serving: foreground, clock: clock, log: log))
+            slot.fill(try await Backing.open(configuration, file: file, serving: foreground, clock: clock, log: log))
         } catch {
             guard configuration.storeURL.isShareable, error.mayPass else { throw error }
             slot.stayEmpty(because: error.line)
@@ -66,7 +68,7 @@ enum Wiring {
                     // From the beginning: requests are answered and recorded while the store has not been reached.
                     group.addTask { await foreground.traffic.run(slot.eventSource { await server.openStreamCount() }) }
                     if slot.backing == nil {
-                        switch await reach(configuration, serving: foreground, clock: clock, log: log, slot: slot) {
+                        switch await reach(configuration, file: file, serving: foreground, clock: clock, log: log, slot: slot) {
                         case .reached(let backing):
                             slot.fill(backing)
                             server.catalogueLoaded()
@@ -92,14 +94,14 @@ enum Wiring {
 
     /// Tries again and again, ever more slowly up to every two seconds.
     private static func reach(
-        _ configuration: ServerConfiguration, serving foreground: Foreground, clock: SystemClock, log: ServerLog, slot: BackingSlot
+        _ configuration: ServerConfiguration, file: CatalogueFile?, serving foreground: Foreground, clock: SystemClock, log: ServerLog, slot: BackingSlot
     ) async -> Attempt {
         var pause = Duration.milliseconds(100)
         while !Task.isCancelled {
             try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
             if Task.isCancelled { break }
             do throws(StartFailure) {
-                return .reached(try await Backing.open(configuration, serving: foreground, clock: clock, log: log))
+                return .reached(try await Backing.open(configuration, file: file, serving: foreground, clock: clock, log: log))
             } catch {
                 guard error.mayPass else { return .failed(error) }
                 slot.stayEmpty(because: error.line)

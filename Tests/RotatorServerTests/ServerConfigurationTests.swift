@@ -2,6 +2,7 @@
 
 import Logging
 import RotatorCore
+import RotatorHTTP
 import RotatorStore
 import Testing
 
@@ -39,6 +40,7 @@ func text(_ secret: Secret?) -> String? {
         #expect(configuration.encryptionKey == nil)
         #expect(configuration.dataDirectory == "./data")
         #expect(configuration.storeURL.place == .sqlite(path: "./data/rotator.db"))
+        #expect(configuration.cataloguePath == nil && configuration.catalogueMode == .merge && configuration.cataloguePassphrase == nil)
         #expect(configuration.publicBaseURL == "http://localhost:8000")
         #expect(configuration.exchangeTimeout == .seconds(600))
         #expect(configuration.connectTimeout == .seconds(10))
@@ -69,7 +71,8 @@ func text(_ secret: Secret?) -> String? {
         ("ADMIN_USERNAME", "Jörg"), ("ADMIN_PASSWORD", "pass word"), ("JWT_SECRET", "x"), ("ENCRYPTION_KEY", String(repeating: "aB", count: 32)),
         ("DATA_DIR", "/var/lib/rotator"), ("DATABASE_URL", "sqlite:data/r.db"), ("DATABASE_URL", "sqlite::memory:"), ("DATABASE_PATH", "r.db"),
         ("DB_TYPE", "SQLite"), ("DB_TYPE", "postgresql"), ("DB_HOST", "/run/postgresql"), ("DB_PORT", "6432"), ("DB_PASSWORD", "pass word"), ("REDIS_URL", "redis://:p@h:6380/1"),
-        ("REDIS_URL", "unix:/run/redis.sock"), ("REDIS_HOST", "cache"), ("REDIS_PORT", "7000"), ("REDIS_DB", "15"), ("PROXY_PUBLIC_BASE_URL", "https://llm.example.com/"), ("PROXY_TIMEOUT", "0.5"), ("PROXY_CONNECT_TIMEOUT", "1"),
+        ("REDIS_URL", "unix:/run/redis.sock"), ("REDIS_HOST", "cache"), ("REDIS_PORT", "7000"), ("REDIS_DB", "15"), ("ROTATOR_CATALOGUE", "/dev/null"), ("ROTATOR_CATALOGUE_MODE", "Replace"),
+        ("ROTATOR_CATALOGUE_PASSPHRASE", "twelve chars"), ("PROXY_PUBLIC_BASE_URL", "https://llm.example.com/"), ("PROXY_TIMEOUT", "0.5"), ("PROXY_CONNECT_TIMEOUT", "1"),
         ("PROXY_FIRST_BYTE_TIMEOUT", "86400"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.001"), ("PROXY_MAX_ATTEMPTS", "1"), ("MAX_BODY_BYTES", "1"), ("REVALIDATE_INTERVAL", "0"), ("REVALIDATE_INTERVAL", "8760"),
         ("HTTP_PROXY", "proxy:3128"), ("https_proxy", "http://u:p@proxy:3128/"), ("ALL_PROXY", "socks5://127.0.0.1:1080"), ("NO_PROXY", "*"),
         ("REQUEST_LOG_MAX_BYTES", "0"), ("REQUEST_LOG_MAX_BYTES", "1048576"), ("REQUEST_LOG_MAX_AGE", "0"), ("REQUEST_LOG_MAX_AGE", "3600.5"),
@@ -118,7 +121,8 @@ func text(_ secret: Secret?) -> String? {
         ("ADMIN_USERNAME", "a\nb"), ("ADMIN_PASSWORD", "a\u{7}b"), ("JWT_SECRET", "a\nb"), ("ENCRYPTION_KEY", "secret"), ("ENCRYPTION_KEY", "c2hvcnQ="),
         ("ENCRYPTION_KEY", String(repeating: "ab", count: 31)), ("DATABASE_URL", "postgres://u:p@h/d b"), ("DATABASE_URL", "rediss://h"), ("DATABASE_URL", "mysql://h"),
         ("DATABASE_URL", "sqlite"), ("DATABASE_URL", "sqlite:"), ("DATABASE_URL", "sqlite://data.db"), ("DB_TYPE", "mysql"), ("DB_PORT", "0"),
-        ("REDIS_URL", "h:6379"), ("REDIS_URL", "rediss://h"), ("REDIS_PORT", "65536"), ("REDIS_DB", "-1"), ("PROXY_PUBLIC_BASE_URL", "localhost:8000"), ("PROXY_PUBLIC_BASE_URL", "ftp://h"),
+        ("REDIS_URL", "h:6379"), ("REDIS_URL", "rediss://h"), ("REDIS_PORT", "65536"), ("REDIS_DB", "-1"), ("ROTATOR_CATALOGUE", "/nonexistent/c.json"), ("ROTATOR_CATALOGUE", "/"),
+        ("ROTATOR_CATALOGUE_MODE", "add"), ("ROTATOR_CATALOGUE_PASSPHRASE", "elevenchars"), ("PROXY_PUBLIC_BASE_URL", "localhost:8000"), ("PROXY_PUBLIC_BASE_URL", "ftp://h"),
         ("PROXY_PUBLIC_BASE_URL", "http://"), ("PROXY_TIMEOUT", "0"), ("PROXY_TIMEOUT", "1e3"), ("PROXY_TIMEOUT", "10s"), ("PROXY_TIMEOUT", "1."), ("PROXY_TIMEOUT", ".5"),
         ("PROXY_CONNECT_TIMEOUT", "-1"), ("PROXY_FIRST_BYTE_TIMEOUT", "86400.001"), ("PROXY_STREAM_IDLE_TIMEOUT", "0.0001"), ("PROXY_MAX_ATTEMPTS", "0"),
         ("REVALIDATE_INTERVAL", "1d"), ("REVALIDATE_INTERVAL", "8761"), ("MAX_BODY_BYTES", "64M"), ("MAX_BODY_BYTES", "0"), ("HTTP_PROXY", "ftp://proxy"), ("HTTPS_PROXY", "http://"), ("ALL_PROXY", "socks9://h"),
@@ -152,7 +156,7 @@ func text(_ secret: Secret?) -> String? {
         #expect(line.utf8.count < 300)
     }
 
-    @Test(arguments: ["GLOBAL_PROXY_KEYS", "ADMIN_PASSWORD", "JWT_SECRET", "ENCRYPTION_KEY", "METRICS_TOKEN"])
+    @Test(arguments: ["GLOBAL_PROXY_KEYS", "ADMIN_PASSWORD", "JWT_SECRET", "ENCRYPTION_KEY", "ROTATOR_CATALOGUE_PASSPHRASE", "METRICS_TOKEN"])
     func `a refused secret is not shown`(_ name: String) {
         let line = problems([name: "canary \u{1} canary"])[0]
         #expect(line.hasPrefix("\(name): read ‹15 characters, not shown›"))
@@ -221,6 +225,18 @@ func text(_ secret: Secret?) -> String? {
     @Test func `an outbound proxy's password is among the secrets`() throws {
         let configuration = try configuration(["HTTPS_PROXY": "http://user:hunter22@proxy:1", "METRICS_TOKEN": "m", "GLOBAL_PROXY_KEYS": "a,b"])
         #expect(configuration.secrets.compactMap(text).sorted() == ["a", "b", "hunter22", "m"])
+    }
+
+    @Test func `the passphrase of a catalogue file is among the secrets, and variables can be looked up for it`() throws {
+        let configuration = try configuration(["ROTATOR_CATALOGUE": "/dev/null", "ROTATOR_CATALOGUE_PASSPHRASE": "correct horse", "KEY_2B": "hunter22"])
+        #expect(configuration.secrets.compactMap(text) == ["correct horse"])
+        #expect(configuration.variable("KEY_2B") == "hunter22" && configuration.variable("KEY_2C") == nil)
+        #expect(configuration.notices == [])
+    }
+
+    @Test func `what belongs to a catalogue file that is not set is worth a notice`() throws {
+        #expect(try configuration(["ROTATOR_CATALOGUE_MODE": "replace", "ROTATOR_CATALOGUE_PASSPHRASE": "correct horse"]).notices.count == 2)
+        #expect(try configuration(["ROTATOR_CATALOGUE_MODE": "merge"]).notices == [])
     }
 
     @Test func `weak secrets are accepted with a notice`() throws {

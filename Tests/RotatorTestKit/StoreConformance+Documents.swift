@@ -331,6 +331,32 @@ extension StoreConformance {
                 try expect(try await store.apply([]).count, equals: 0, "no changes")
             }
         },
+        Promise("a list of changes removes services, keys and documents, and what they held is free for those that follow") { place in
+            try await place.withStore { store in
+                let kept = try await store.insertService(service("kept"))
+                let gone = try await store.insertService(service("gone"))
+                let keys = try await insert((0..<5).map { "k\($0)" }, into: kept.id, of: store).map(\.id)
+                _ = try await insert(["k0", "other"], into: gone.id, of: store)
+                let client = try await store.insertDocument(.client, named: "one", body: [1])
+                let results = try await store.apply([
+                    .deleteService(gone.id), .deleteDocument(.client, client.id),
+                    // What is gone, another service's or named twice is passed over.
+                    .deleteKeys([keys[1], keys[3], keys[1], KeyID(9_999)], of: kept.id), .deleteKeys([keys[0]], of: gone.id), .deleteKeys([], of: kept.id),
+                    .insertService(service("gone")), .insertKeys([newKey("k0")], into: .added(by: 5)), .insertKeys([newKey("k1"), newKey("k2")], into: .existing(kept.id)),
+                    .insertDocument(.client, name: "one", body: [2]),
+                ])
+                guard results.count == 9, case .done = results[0], case .done = results[1], case .done = results[2], case .done = results[3], case .done = results[4],
+                    case .service(let new) = results[5], case .keys(let its) = results[6], case .keys(let added) = results[7], case .document(let document) = results[8],
+                    case .inserted(let again) = its[0], case .inserted(let back) = added[0], case .duplicate = added[1]
+                else { throw Broken(description: "results are of the kind of their change") }
+                try expect(try await store.services(), equals: [kept, new], "services()")
+                try expect(new.id > gone.id, equals: true, "a number is never used again")
+                try expect(try await store.keys(of: kept.id).map(\.id), equals: [keys[0], keys[2], keys[4], back.id], "keys of the service that stayed")
+                try expect(try await store.keys(of: new.id).map(\.id), equals: [again.id], "keys of the new service")
+                try expect(try await store.documents(.client, after: 0, limit: 9), equals: [document], "documents")
+                try expect(document.id > client.id, equals: true, "a document's number is never used again")
+            }
+        },
         Promise("of a list of changes of which one cannot be made, none is") { place in
             try await place.withStore { store in
                 let present = try await store.insertService(service("present"))
@@ -343,6 +369,9 @@ extension StoreConformance {
                     .updateService(renamed), .updateKey(key.id, name: "x", weight: 2, isActive: false, attributes: KeyAttributes()),
                     .insertDocument(.client, name: "two", body: [2]), .replaceDocument(.client, document.id, name: "three", body: [3]),
                 ]
+                let removals: [CatalogueChange] = [
+                    .deleteKeys([key.id], of: present.id), .deleteDocument(.client, document.id), .deleteService(present.id),
+                ]
                 let bad: [(StoreError.Code, CatalogueChange)] = [
                     (.conflict, .insertService(service("new"))), (.conflict, .insertService(service("renamed"))),
                     (.notFound, .updateService(ServiceRecord(id: ServiceID(77), configuration: service("x")))),
@@ -352,8 +381,16 @@ extension StoreConformance {
                     (.conflict, .insertDocument(.client, name: "two", body: [])), (.conflict, .insertDocument(.client, name: "three", body: [])),
                     (.notFound, .replaceDocument(.client, 77, name: "x", body: [])), (.conflict, .replaceDocument(.client, document.id, name: "two", body: [])),
                 ]
-                for (code, change) in bad {
-                    try await expect(code) { () throws(StoreError) in _ = try await store.apply(good + [change]) }
+                // Each of them after removals, which must not be made either; and after a removal of what it is about.
+                let impossible = bad.map { ($0, good + [$1]) } + bad.filter { $0.0 == .notFound }.map { ($0, removals + [$1]) } + removals[1...].map { (.notFound, removals + [$0]) } + [
+                    (.notFound, removals + [.insertKeys([newKey("z")], into: .existing(present.id))]), (.notFound, removals + [.updateService(renamed)]),
+                    (.notFound, removals + [.updateKey(key.id, name: "", weight: 1, isActive: true, attributes: KeyAttributes())]),
+                    (.notFound, [removals[0], .updateKey(key.id, name: "", weight: 1, isActive: true, attributes: KeyAttributes())]),
+                    (.notFound, [removals[2], .updateKey(key.id, name: "", weight: 1, isActive: true, attributes: KeyAttributes())]),
+                    (.notFound, removals + [.replaceDocument(.client, document.id, name: "x", body: [])]),
+                ]
+                for (code, change) in impossible {
+                    try await expect(code) { () throws(StoreError) in _ = try await store.apply(change) }
                     try expect(try await store.services(), equals: [present], "services() after \(change)")
                     try expect(try await store.keys(of: present.id).map { "\(value($0.secret)) \($0.name)" }, equals: ["a "], "keys after \(change)")
                     try expect(try await store.documents(.client, after: 0, limit: 9), equals: [document], "documents after \(change)")

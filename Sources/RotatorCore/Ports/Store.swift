@@ -48,6 +48,10 @@ public enum CatalogueChange: Sendable {
     case updateKey(KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes)
     case insertDocument(DocumentKind, name: String, body: [UInt8])
     case replaceDocument(DocumentKind, Int64, name: String, body: [UInt8])
+    case deleteService(ServiceID)
+    /// Those that are gone or another service's are passed over.
+    case deleteKeys([KeyID], of: ServiceID)
+    case deleteDocument(DocumentKind, Int64)
 }
 
 /// What came of a change.

@@ -18,7 +18,7 @@ public struct ExchangeRecord: Sendable, Hashable {
     public var startedAt: Moment
     /// The service; nil where none was found.
     public var service: ServiceID?
-    /// The slug as the service had it, or as the request named it.
+    /// The slug as the service had it; empty where none was found.
     public var slug: String
     /// The client's name; empty where nobody was recognised.
     public var client: String

@@ -90,7 +90,7 @@ public final class AdminAPI: LocalHandler {
         }
         if request.body.count > bodyOctetsMax(of: route) { throw AdminProblem(code: .bodyTooLarge, detail: "The body is too large for this call.") }
         let isListing = request.method == "GET" || request.method == "HEAD"
-        // Only listings take parameters; a misspelt filter must not quietly list everything, nor a stray one pass for obeyed.
+        // Few calls take parameters; a misspelt filter must not quietly list everything, nor a stray one pass for obeyed.
         let known: Set<String> =
             switch route {
             case .keys where isListing: ["after", "limit", "state", "q", "tag", "quota_group", "reason"]
@@ -99,6 +99,8 @@ public final class AdminAPI: LocalHandler {
             case .stats: ["window", "service", "top"]
             case .exchanges: ExchangeFilter.parameters
             case .job: ["results_after", "results_limit"]
+            case .catalogueExport: ["keys", "salt"]
+            case .catalogueImport: ["dry_run", "mode"]
             default: []
             }
         let query = try AdminQuery(request.query, known: known)
@@ -159,13 +161,15 @@ public final class AdminAPI: LocalHandler {
         case (_, .jobs): return try await listJobs(query)
         case (_, .job(let id)): return try await showJob(id, query)
         case (_, .jobCall(let id, let call)): return try await callJob(id, call, by: user)
+        case (_, .catalogueExport): return try await exportCatalogue(request, query, by: user)
+        case (_, .catalogueImport): return try await importCatalogue(request, query, by: user)
         }
     }
 
-    /// What a body may be large for: a pool's import. Everything else is small, and login is open to everybody.
+    /// What a body may be large for: an import. Everything else is small, and login is open to everybody.
     private func bodyOctetsMax(of route: AdminRoute) -> Int {
         switch route {
-        case .keyBatch, .keyBulk: .max
+        case .keyBatch, .keyBulk, .catalogueImport: .max
         case .login: 64 * 1_024
         default: 1_024 * 1_024
         }

@@ -12,6 +12,8 @@ struct AdminProblem: Error, Sendable, Hashable {
         case invalidMember = "invalid_member"
         case invalidParameter = "invalid_parameter"
         case invalidBody = "invalid_body"
+        case invalidPassphrase = "invalid_passphrase"
+        case wrongPassphrase = "wrong_passphrase"
         case invalidCredentials = "invalid_credentials"
         case invalidToken = "invalid_token"
         case routeNotFound = "route_not_found"
@@ -37,7 +39,7 @@ struct AdminProblem: Error, Sendable, Hashable {
 
         var status: Int {
             switch self {
-            case .invalidJSON, .unknownMember, .missingMember, .invalidMember, .invalidParameter, .invalidBody: 400
+            case .invalidJSON, .unknownMember, .missingMember, .invalidMember, .invalidParameter, .invalidBody, .invalidPassphrase, .wrongPassphrase: 400
             case .invalidCredentials, .invalidToken: 401
             case .routeNotFound, .serviceNotFound, .keyNotFound, .clientNotFound, .requestNotFound, .jobNotFound, .webhookNotFound: 404
             case .methodNotAllowed: 405

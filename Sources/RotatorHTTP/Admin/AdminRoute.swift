@@ -44,6 +44,8 @@ enum AdminRoute: Hashable {
         case deleteRejected = "delete-rejected"
         case retest
     }
+    case catalogueExport
+    case catalogueImport
 
     /// Each route once, under the template by which the OpenAPI document knows it. Numbers are 1, the format is `generic`.
     static let all: [(template: String, route: AdminRoute)] = [
@@ -81,6 +83,8 @@ enum AdminRoute: Hashable {
         ("/admin/jobs/{id}/cancel", .jobCall(1, .cancel)),
         ("/admin/jobs/{id}/delete-rejected", .jobCall(1, .deleteRejected)),
         ("/admin/jobs/{id}/retest", .jobCall(1, .retest)),
+        ("/admin/export", .catalogueExport),
+        ("/admin/import", .catalogueImport),
     ]
 
     /// The route of `path`; nil where there is none. Ids are positive integers without sign or leading zeros.
@@ -96,6 +100,8 @@ enum AdminRoute: Hashable {
         case ("login", 1): self = .login
         case ("app-config", 1): self = .appConfig
         case ("audit", 1): self = .audit
+        case ("export", 1): self = .catalogueExport
+        case ("import", 1): self = .catalogueImport
         case ("client-keys", 1): self = .clients
         case ("client-keys", 2):
             guard let id = Self.number(rest[1]).map(ClientID.init) else { return nil }
@@ -159,8 +165,8 @@ enum AdminRoute: Hashable {
     var methods: [String] {
         switch self {
         case .openAPI, .appConfig, .keyExport, .explanation, .summary, .formatRules, .audit, .stats, .exchanges, .exchange, .events, .jobs, .job,
-            .webhookDeliveries: ["GET", "HEAD"]
-        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation, .keyValidation, .jobCall, .webhookTest: ["POST"]
+            .webhookDeliveries, .catalogueExport: ["GET", "HEAD"]
+        case .login, .keyBatch, .keyBulk, .keyReset, .rulesExplanation, .keyValidation, .jobCall, .webhookTest, .catalogueImport: ["POST"]
         case .services, .clients, .webhooks: ["GET", "HEAD", "POST"]
         case .service: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
         case .serviceStatus: ["PUT"]
@@ -181,6 +187,7 @@ enum AdminRoute: Hashable {
         case .stats, .exchanges, .exchange, .events: false
         case .keyValidation, .jobs, .job, .jobCall: false
         case .webhooks, .webhook, .webhookTest, .webhookDeliveries: false
+        case .catalogueExport, .catalogueImport: false
         }
     }
 

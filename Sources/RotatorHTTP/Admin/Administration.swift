@@ -73,6 +73,8 @@ public final class Administration: Sendable {
     /// Something may have happened elsewhere.
     let replicationWakes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     let adapter: @Sendable (APIFormat) -> any Adapter
+    /// Where whole catalogues are sealed and opened.
+    let sealingQueue = SealingQueue()
     private let changeGate = SerialGate(waitingMax: 256)
 
     static let auditBacklogMax = 10_000
@@ -229,6 +231,16 @@ public final class Administration: Sendable {
             ])
         }
         return upstream
+    }
+
+    /// Makes `entries` all that there are, and shows the requests those of `changed` anew, as one step.
+    func publish(_ entries: [ServiceID: Entry], changed: Set<ServiceID>) {
+        state.withLock { $0.entries = entries }
+        let made = changed.compactMap { entries[$0] }.map(upstream)
+        catalogue.publish { upstreams in
+            upstreams = upstreams.filter { !changed.contains($0.value.record.id) }
+            for upstream in made { upstreams[upstream.record.configuration.slug] = upstream }
+        }
     }
 
     /// Takes a service away from the requests.

@@ -75,9 +75,18 @@ enum ServiceDocument {
     }
 
     static func write(_ service: ServiceRecord, to json: inout JSONWriter) {
-        let configuration = service.configuration
         json.openObject()
         json.member("id", service.id.rawValue)
+        writeMembers(of: service.configuration, to: &json) { _, value, json in json.write(value) }
+        json.closeObject()
+    }
+
+    /// All members but the id.
+    ///
+    /// - Parameter writeHeader: writes the value of an extra header.
+    static func writeMembers(
+        of configuration: ServiceConfiguration, to json: inout JSONWriter, header writeHeader: (_ name: String, _ value: String, inout JSONWriter) -> Void
+    ) {
         json.member("name", configuration.name)
         json.member("slug", configuration.slug)
         json.member("config_type", configuration.kind.rawValue)
@@ -100,11 +109,10 @@ enum ServiceDocument {
         json.openObject()
         for (name, value) in configuration.extraHeaders.sorted(by: { $0.key < $1.key }) {
             json.name(name)
-            json.write(value)
+            writeHeader(name, value, &json)
         }
         json.closeObject()
         json.member("is_active", configuration.isActive)
-        json.closeObject()
     }
 }
 

@@ -87,7 +87,7 @@ extension Administration {
     }
 
     /// What a client that is gone has used is of no use to anybody; where it cannot be removed now it only takes room.
-    private func forgetAccount(of id: ClientID) async {
+    func forgetAccount(of id: ClientID) async {
         state.withLock { $0.accountDocuments[id] = nil }
         guard let found = try? await store.document(.clientMeter, named: "\(id)") else { return }
         try? await store.deleteDocument(.clientMeter, found.id)
@@ -126,7 +126,7 @@ extension Administration {
         }
     }
 
-    private func publishClients(accounts: [ClientID: [UInt8]] = [:], _ change: (inout [ClientID: ClientRecord]) -> Void) {
+    func publishClients(accounts: [ClientID: [UInt8]] = [:], _ change: (inout [ClientID: ClientRecord]) -> Void) {
         let records = state.withLock { state in
             change(&state.clients)
             return Array(state.clients.values)

@@ -84,7 +84,7 @@ enum ClientDocument {
         json.closeObject()
     }
 
-    private static func write(_ policy: ClientPolicy, to json: inout JSONWriter) {
+    static func write(_ policy: ClientPolicy, to json: inout JSONWriter) {
         for (name, patterns) in [("services", policy.services), ("models", policy.models)] {
             json.name(name)
             guard let patterns else {
@@ -138,7 +138,7 @@ extension [UInt8] {
 
 extension String {
     /// The octets that hexadecimal digits spell; nil where the text is something else.
-    fileprivate var hexadecimalOctets: [UInt8]? {
+    var hexadecimalOctets: [UInt8]? {
         let digits = utf8.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
         guard digits.count == utf8.count, digits.count % 2 == 0 else { return nil }
         return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }

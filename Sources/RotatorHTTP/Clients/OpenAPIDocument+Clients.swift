@@ -131,14 +131,14 @@ extension OpenAPIDocument {
             }
         """#
 
-    private static let policyProperties = #"""
+    static let policyProperties = #"""
         "services": { "$ref": "#/components/schemas/ClientPatterns" },
               "models": { "$ref": "#/components/schemas/ClientPatterns" },
               "requests_per_minute": { "$ref": "#/components/schemas/ClientAmount" },
               "tokens_per_minute": { "$ref": "#/components/schemas/ClientAmount" },
               "concurrent_requests": { "$ref": "#/components/schemas/ClientAmount" },
               "monthly_token_budget": { "$ref": "#/components/schemas/ClientAmount" },
-              "expires_at": { "type": ["string", "null"], "format": "date-time", "default": null, "description": "From when on the key is no longer good; years 1970 to 2261" },
+              "expires_at": { "type": ["string", "null"], "format": "date-time", "default": null, "description": "From when on the key is no longer good; what lies beyond 2262-04-11 counts as that" },
               "is_active": { "type": "boolean", "default": true }
         """#
 

@@ -8,7 +8,8 @@ extension ProxyExchange {
     func record(status: Int, usage: TokenUsage?, at now: Moment) {
         guard worker.recordsExchanges, let client else { return }
         var record = ExchangeRecord(
-            requestID: requestIDText, startedAt: startedAt, slug: runtime?.upstream.record.configuration.slug ?? request.bytes.view[slug].prefix(64).string,
+            // Where no service was found the path is not repeated: a client may have put a credential there.
+            requestID: requestIDText, startedAt: startedAt, slug: runtime?.upstream.record.configuration.slug ?? "",
             method: request.methodView.prefix(32).string)
         record.service = runtime?.upstream.record.id
         record.client = client.name

@@ -162,7 +162,11 @@ extension MemoryStore: UpstreamCatalog {
         case .replaceDocument(let kind, let id, let name, let body):
             let revision = try replaceDocument(kind, id, named: name, body: body, expecting: nil)
             return .document(StoredDocument(id: id, name: name, body: body, revision: revision))
+        case .deleteService(let id): try deleteService(id)
+        case .deleteKeys(let ids, let service): _ = try deleteKeys(ids, of: service)
+        case .deleteDocument(let kind, let id): try deleteDocument(kind, id)
         }
+        return .done
     }
 
     private static func noKey(_ id: KeyID) -> StoreError { StoreError(.notFound, "there is no key \(id)") }

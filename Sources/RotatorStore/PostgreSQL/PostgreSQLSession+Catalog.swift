@@ -40,9 +40,7 @@ extension PostgreSQLSession {
 
     func deleteService(_ id: ServiceID) async throws(StoreError) {
         try await transaction(within: Limit.long) { session throws(PostgreSQLError) in
-            try await session.lockService(id)
-            _ = try await session.run("DELETE FROM rotator_services WHERE id = $1", .integer(id.rawValue))
-            _ = try await session.run("DELETE FROM rotator_tickets WHERE service_id = $1", .integer(id.rawValue))
+            try await session.removeService(id)
             try await session.announceChange(of: .service(id))
         }
     }
@@ -157,16 +155,8 @@ extension PostgreSQLSession {
     }
 
     func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
-        // In the order of numbers, so that writers who meet wait for each other, and not for ever.
-        let ids = ids.sorted()
-        return try await transaction(within: Limit.long) { session throws(PostgreSQLError) in
-            var count = 0
-            for start in stride(from: 0, to: ids.count, by: Self.numbersPerStatement) {
-                count += try await session.run(
-                    "DELETE FROM rotator_keys WHERE service_id = $1 AND id = ANY ($2)", .integer(service.rawValue),
-                    .integers(ids[start..<min(start + Self.numbersPerStatement, ids.count)].map(\.rawValue))
-                ).changeCount
-            }
+        try await transaction(within: Limit.long) { session throws(PostgreSQLError) in
+            let count = try await session.removeKeys(ids, of: service)
             if count > 0 { try await session.announceChange(of: .service(service)) }
             return count
         }
@@ -176,6 +166,25 @@ extension PostgreSQLSession {
     private static let numbersPerStatement = 10_000
 
     // MARK: Within a transaction
+
+    func removeService(_ id: ServiceID) async throws(PostgreSQLError) {
+        try await lockService(id)
+        _ = try await run("DELETE FROM rotator_services WHERE id = $1", .integer(id.rawValue))
+        _ = try await run("DELETE FROM rotator_tickets WHERE service_id = $1", .integer(id.rawValue))
+    }
+
+    func removeKeys(_ ids: [KeyID], of service: ServiceID) async throws(PostgreSQLError) -> Int {
+        // In the order of numbers, so that writers who meet wait for each other, and not for ever.
+        let ids = ids.sorted()
+        var count = 0
+        for start in stride(from: 0, to: ids.count, by: Self.numbersPerStatement) {
+            count += try await run(
+                "DELETE FROM rotator_keys WHERE service_id = $1 AND id = ANY ($2)", .integer(service.rawValue),
+                .integers(ids[start..<min(start + Self.numbersPerStatement, ids.count)].map(\.rawValue))
+            ).changeCount
+        }
+        return count
+    }
 
     func addService(_ configuration: ServiceConfiguration) async throws(PostgreSQLError) -> ServiceRecord {
         // The number is part of what is sealed, so it must be known before the row is.

@@ -62,8 +62,7 @@ extension PostgreSQLSession {
 
     func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) {
         try await transaction(within: Limit.short) { session throws(PostgreSQLError) in
-            let deleted = try await session.run("DELETE FROM rotator_documents WHERE kind = $1 AND id = $2", .text(kind.rawValue), .integer(id))
-            if deleted.changeCount == 0 { throw PostgreSQLError(.noDocument(id, of: kind)) }
+            try await session.removeDocument(kind, id)
             if kind.isFollowed { try await session.announceChange(of: .documents(kind)) }
         }
     }
@@ -93,6 +92,11 @@ extension PostgreSQLSession {
     }
 
     // MARK: Within a transaction
+
+    func removeDocument(_ kind: DocumentKind, _ id: Int64) async throws(PostgreSQLError) {
+        let deleted = try await run("DELETE FROM rotator_documents WHERE kind = $1 AND id = $2", .text(kind.rawValue), .integer(id))
+        if deleted.changeCount == 0 { throw PostgreSQLError(.noDocument(id, of: kind)) }
+    }
 
     func addDocument(_ kind: DocumentKind, named name: String, body: [UInt8]) async throws(PostgreSQLError) -> StoredDocument {
         // The number is part of what is sealed, so it must be known before the row is. Whoever else adds one of this kind waits until this one is there.
@@ -194,6 +198,17 @@ extension PostgreSQLSession {
                     let revision = try await session.changeDocument(kind, id, named: name, body: body, expecting: nil)
                     results.append(.document(StoredDocument(id: id, name: name, body: body, revision: revision)))
                     if kind.isFollowed { note(.documents(kind)) }
+                case .deleteService(let id):
+                    try await session.removeService(id)
+                    note(.service(id))
+                    results.append(.done)
+                case .deleteKeys(let ids, let service):
+                    if try await session.removeKeys(ids, of: service) > 0 { note(.service(service)) }
+                    results.append(.done)
+                case .deleteDocument(let kind, let id):
+                    try await session.removeDocument(kind, id)
+                    if kind.isFollowed { note(.documents(kind)) }
+                    results.append(.done)
                 }
             }
             try await session.announceChanges(of: changed)

@@ -20,6 +20,11 @@ extension RedisScript {
             redis.call('HSET', p .. 'document-revisions:' .. kind, id, revision)
             redis.call('ZADD', p .. 'document-numbers:' .. kind, id, id)
         end
+        local function delete(kind, id)
+            redis.call('HDEL', p .. 'document-names:' .. kind, redis.call('HGET', p .. 'document-name-of:' .. kind, id))
+            for _, hash in ipairs({'document-name-of:', 'documents:', 'document-revisions:'}) do redis.call('HDEL', p .. hash .. kind, id) end
+            redis.call('ZREM', p .. 'document-numbers:' .. kind, id)
+        end
 
         """
 
@@ -65,11 +70,8 @@ extension RedisScript {
 
     /// ARGV: kind, number, writer, number of the subject or nothing. Returns 0, or -1 for a document that is gone.
     static let deleteDocument = RedisScript(documentPrelude + """
-        local name = redis.call('HGET', p .. 'document-name-of:' .. ARGV[1], ARGV[2])
-        if not name then return -1 end
-        redis.call('HDEL', p .. 'document-names:' .. ARGV[1], name)
-        for _, hash in ipairs({'document-name-of:', 'documents:', 'document-revisions:'}) do redis.call('HDEL', p .. hash .. ARGV[1], ARGV[2]) end
-        redis.call('ZREM', p .. 'document-numbers:' .. ARGV[1], ARGV[2])
+        if redis.call('HEXISTS', p .. 'document-name-of:' .. ARGV[1], ARGV[2]) == 0 then return -1 end
+        delete(ARGV[1], ARGV[2])
         if ARGV[4] ~= '' then changed(ARGV[4], ARGV[3]) end
         return 0
         """)
@@ -113,7 +115,10 @@ extension RedisScript {
     /// `S` (a new service) or `s` (one that is replaced), number, slug, document, sealed headers;
     /// `K` (keys), service, the number of the list in which they are laid ready, how many;
     /// `k` (a key that is changed), number, info, attributes;
-    /// `D` (a new document) or `d` (one that is replaced), kind, number, name, sealed body, number of the subject or nothing.
+    /// `D` (a new document) or `d` (one that is replaced), kind, number, name, sealed body, number of the subject or nothing;
+    /// `-S` (a service that goes), number;
+    /// `-K` (keys that go), service, the number of the list in which their numbers are laid ready, how many;
+    /// `-D` (a document that goes), kind, number, nothing twice, number of the subject or nothing.
     ///
     /// Looks at all of them before it makes any. Returns for each change what came of it: 1 or 0 for each key, the revision of a document, else 0; or
     /// nothing but the word `refused`, the number of a change from 0, and -1 for what is gone, -2 for what is taken, -3 for what was laid ready and lost.
@@ -127,7 +132,7 @@ extension RedisScript {
         end
         if redis.call('LLEN', list) ~= count * 6 then return refused(0, -3) end
 
-        local slugs, slugOf, names, nameOf, owners = {}, {}, {}, {}, {}
+        local slugs, slugOf, names, nameOf, gone = {}, {}, {}, {}, {}
         local function slugHolder(slug)
             if slugs[slug] == nil then slugs[slug] = redis.call('HGET', p .. 'slugs', slug) end
             return slugs[slug]
@@ -159,7 +164,22 @@ extension RedisScript {
                 if not slug(c[2]) then return refused(i, -1) end
                 if redis.call('LLEN', list .. ':' .. c[3]) ~= tonumber(c[4]) * 5 then return refused(i, -3) end
             elseif c[1] == 'k' then
-                if redis.call('HEXISTS', p .. 'owner', c[2]) == 0 then return refused(i, -1) end
+                local owner = redis.call('HGET', p .. 'owner', c[2])
+                if not owner or gone[c[2]] or not slug(owner) then return refused(i, -1) end
+            elseif c[1] == '-S' then
+                local old = slug(c[2])
+                if not old then return refused(i, -1) end
+                slugs[old], slugOf[c[2]] = false, false
+            elseif c[1] == '-K' then
+                local ids = redis.call('LRANGE', list .. ':' .. c[3], 0, -1)
+                if #ids ~= tonumber(c[4]) then return refused(i, -3) end
+                for n, owner in ipairs(values(p .. 'owner', ids)) do
+                    if owner == c[2] then gone[ids[n]] = true end
+                end
+            elseif c[1] == '-D' then
+                local old = documentName(c[2], c[3])
+                if not old then return refused(i, -1) end
+                names[c[2] .. ':' .. old], nameOf[c[2] .. ':' .. c[3]] = false, false
             else
                 local old = documentName(c[2], c[3])
                 if c[1] == 'd' and not old then return refused(i, -1) end
@@ -188,6 +208,16 @@ extension RedisScript {
                 if isAny then note(c[2]) end
             elseif c[1] == 'k' then
                 note(updateKey(c[2], c[3], c[4]))
+            elseif c[1] == '-S' then
+                deleteService(c[2])
+                note(c[2])
+            elseif c[1] == '-K' then
+                local ids = redis.call('LRANGE', list .. ':' .. c[3], 0, -1)
+                redis.call('DEL', list .. ':' .. c[3])
+                if deleteKeys(c[2], ids) > 0 then note(c[2]) end
+            elseif c[1] == '-D' then
+                delete(c[2], c[3])
+                note(c[6])
             else
                 result = text((redis.call('HGET', p .. 'document-revisions:' .. c[2], c[3]) or 0) + 1)
                 write(c[2], c[3], c[4], c[5], result)

@@ -109,6 +109,33 @@ extension RedisScript {
             writeAttributes(service, id, attributes)
             return service
         end
+        local function deleteService(id)
+            clear(id)
+            redis.call('HDEL', p .. 'slugs', redis.call('HGET', p .. 'slug-of', id))
+            for _, hash in ipairs({'slug-of', 'services', 'headers', 'tickets'}) do redis.call('HDEL', p .. hash, id) end
+        end
+        local function deleteKeys(service, wanted)
+            local ids, digests, isTaken = {}, {}, {}
+            each(wanted, function(...)
+                for i, owner in ipairs(redis.call('HMGET', p .. 'owner', ...)) do
+                    local id = select(i, ...)
+                    if owner == service and not isTaken[id] then
+                        isTaken[id] = true
+                        ids[#ids + 1] = id
+                    end
+                end
+            end)
+            for _, digest in ipairs(values(p .. 'digest-of:' .. service, ids)) do digests[#digests + 1] = digest or nil end
+            each(digests, function(...) redis.call('HDEL', p .. 'digests:' .. service, ...) end)
+            for _, hash in ipairs({'digest-of:', 'keys:', 'infos:', 'attributes:'}) do
+                each(ids, function(...) redis.call('HDEL', p .. hash .. service, ...) end)
+            end
+            for _, hash in ipairs({'owner', 'standing', 'successes', 'failures', 'used'}) do
+                each(ids, function(...) redis.call('HDEL', p .. hash, ...) end)
+            end
+            each(ids, function(...) redis.call('ZREM', p .. 'told', ...) end)
+            return #ids
+        end
 
         """
 
@@ -148,12 +175,9 @@ extension RedisScript {
         """)
 
     /// ARGV: id, writer. Returns 0, or -1 for a service that is gone.
-    static let deleteService = RedisScript(guarded + """
-        local slug = redis.call('HGET', p .. 'slug-of', ARGV[1])
-        if not slug then return -1 end
-        clear(ARGV[1])
-        redis.call('HDEL', p .. 'slugs', slug)
-        for _, hash in ipairs({'slug-of', 'services', 'headers', 'tickets'}) do redis.call('HDEL', p .. hash, ARGV[1]) end
+    static let deleteService = RedisScript(guarded + keyPrelude + """
+        if redis.call('HEXISTS', p .. 'slug-of', ARGV[1]) == 0 then return -1 end
+        deleteService(ARGV[1])
         changed(ARGV[1], ARGV[2])
         return 0
         """)
@@ -219,29 +243,12 @@ extension RedisScript {
         """)
 
     /// ARGV: service, writer, ids. Returns how many of these keys the service had.
-    static let deleteSomeKeys = RedisScript(guarded + """
-        local service, ids, digests, isTaken = ARGV[1], {}, {}, {}
-        for first = 3, #ARGV, 2000 do
-            local last = math.min(first + 1999, #ARGV)
-            for i, owner in ipairs(redis.call('HMGET', p .. 'owner', unpack(ARGV, first, last))) do
-                local id = ARGV[first + i - 1]
-                if owner == service and not isTaken[id] then
-                    isTaken[id] = true
-                    ids[#ids + 1] = id
-                end
-            end
-        end
-        for _, digest in ipairs(values(p .. 'digest-of:' .. service, ids)) do digests[#digests + 1] = digest or nil end
-        each(digests, function(...) redis.call('HDEL', p .. 'digests:' .. service, ...) end)
-        for _, hash in ipairs({'digest-of:', 'keys:', 'infos:', 'attributes:'}) do
-            each(ids, function(...) redis.call('HDEL', p .. hash .. service, ...) end)
-        end
-        for _, hash in ipairs({'owner', 'standing', 'successes', 'failures', 'used'}) do
-            each(ids, function(...) redis.call('HDEL', p .. hash, ...) end)
-        end
-        each(ids, function(...) redis.call('ZREM', p .. 'told', ...) end)
-        if #ids > 0 then changed(service, ARGV[2]) end
-        return #ids
+    static let deleteSomeKeys = RedisScript(guarded + keyPrelude + """
+        local ids = {}
+        for i = 3, #ARGV do ids[#ids + 1] = ARGV[i] end
+        local count = deleteKeys(ARGV[1], ids)
+        if count > 0 then changed(ARGV[1], ARGV[2]) end
+        return count
         """)
 
     // MARK: Standing and counts

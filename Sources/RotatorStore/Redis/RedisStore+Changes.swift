@@ -28,6 +28,7 @@ extension RedisStore {
 
     /// Keys that are laid ready in a list of their own.
     private struct Batch {
+        var list: Int
         var keys: [NewKey]
         var service: ServiceID
         var first: Int64
@@ -40,6 +41,7 @@ extension RedisStore {
         var results: [CatalogueChangeResult] = []
         var rows: [[[UInt8]]] = []
         var batches: [Batch] = []
+        var departures: [(list: Int, ids: [KeyID])] = []
         for change in changes {
             var row: [[UInt8]]
             switch change {
@@ -52,8 +54,9 @@ extension RedisStore {
                 results.append(.done)
             case .insertKeys(let keys, let reference):
                 let service = try results.service(reference)
-                row = [[UInt8](text: "K"), [UInt8](number: service.rawValue), [UInt8](number: Int64(batches.count)), [UInt8](number: Int64(keys.count))]
-                batches.append(Batch(keys: keys, service: service, first: numbers.takeKeys(keys.count)))
+                let list = batches.count + departures.count
+                row = [[UInt8](text: "K"), [UInt8](number: service.rawValue), [UInt8](number: Int64(list)), [UInt8](number: Int64(keys.count))]
+                batches.append(Batch(list: list, keys: keys, service: service, first: numbers.takeKeys(keys.count)))
                 results.append(.keys([]))
             case .updateKey(let id, let name, let weight, let isActive, let attributes):
                 row = [
@@ -69,13 +72,27 @@ extension RedisStore {
                 let document = StoredDocument(id: id, name: name, body: body, revision: 0)
                 row = members("d", kind, document)
                 results.append(.document(document))
+            case .deleteService(let id):
+                row = [[UInt8](text: "-S"), [UInt8](number: id.rawValue)]
+                results.append(.done)
+            case .deleteKeys(let ids, let service):
+                let list = batches.count + departures.count
+                row = [[UInt8](text: "-K"), [UInt8](number: service.rawValue), [UInt8](number: Int64(list)), [UInt8](number: Int64(ids.count))]
+                departures.append((list, ids))
+                results.append(.done)
+            case .deleteDocument(let kind, let id):
+                row = [[UInt8](text: "-D"), [UInt8](text: kind.rawValue), [UInt8](number: id), [], [], Self.subject(of: kind)]
+                results.append(.done)
             }
             row += Array(repeating: [], count: 6 - row.count)
             rows.append(row)
         }
         let token = newToken()
-        for (index, batch) in batches.enumerated() {
-            try await stage(batch.keys, numberedFrom: batch.first, for: batch.service, token: token + [UInt8](text: ":\(index)"))
+        for batch in batches {
+            try await stage(batch.keys, numberedFrom: batch.first, for: batch.service, token: token + [UInt8](text: ":\(batch.list)"))
+        }
+        for (list, ids) in departures {
+            try await stage(ids.lazy.map { [[UInt8](number: $0.rawValue)] }, token: token + [UInt8](text: ":\(list)"))
         }
         try await stage(rows, token: token)
         let reply = try await client.run(.apply, [writer, token, [UInt8](number: Int64(changes.count))], within: RedisSession.Limit.long).elements
@@ -95,7 +112,7 @@ extension RedisStore {
             case .insertService: services += 1
             case .insertKeys(let new, _): keys += new.count
             case .insertDocument(let kind, _, _): documents[kind, default: 0] += 1
-            case .updateService, .updateKey, .replaceDocument: break
+            case .updateService, .updateKey, .replaceDocument, .deleteService, .deleteKeys, .deleteDocument: break
             }
         }
         var numbers = Numbers()
@@ -123,6 +140,8 @@ extension RedisStore {
         case .updateKey(let id, _, _, _, _): return Self.noKey(id)
         case .insertDocument(let kind, _, _): return .nameIsTaken(by: kind)
         case .replaceDocument(let kind, let id, _, _): return code == -2 ? .nameIsTaken(by: kind) : .noDocument(id, of: kind)
+        case .deleteService(let id), .deleteKeys(_, let id): return Self.noService(id)
+        case .deleteDocument(let kind, let id): return .noDocument(id, of: kind)
         }
     }
 

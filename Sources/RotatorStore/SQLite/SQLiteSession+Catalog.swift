@@ -29,9 +29,7 @@ extension SQLiteSession {
 
     mutating func deleteService(_ id: ServiceID) throws(StoreError) {
         try requireTables()
-        try connection.write { () throws(StoreError) in
-            if try run("DELETE FROM services WHERE id = ?1", on: id.rawValue) == 0 { throw Self.noService(id) }
-        }
+        try connection.write { () throws(StoreError) in try removeService(id) }
         truncateLog()
     }
 
@@ -108,20 +106,7 @@ extension SQLiteSession {
 
     mutating func deleteKeys(_ ids: [KeyID], of service: ServiceID) throws(StoreError) -> Int {
         try requireTables()
-        let count = try connection.write { () throws(StoreError) in
-            try naming { connection throws(SQLiteError) in
-                var statement = try PreparedStatement("DELETE FROM upstream_keys WHERE id = ?1 AND service_id = ?2", on: connection)
-                try statement.bind(service.rawValue, at: 2)
-                var count = 0
-                // In the order of numbers, so that pages are written one after the other.
-                for id in ids.sorted() {
-                    try statement.bind(id.rawValue, at: 1)
-                    try statement.run()
-                    count += connection.changeCount
-                }
-                return count
-            }
-        }
+        let count = try connection.write { () throws(StoreError) in try removeKeys(ids, of: service) }
         truncateLog()
         return count
     }
@@ -129,6 +114,25 @@ extension SQLiteSession {
 
 /// What the calls above and a list of changes do within a transaction.
 extension SQLiteSession {
+    func removeService(_ id: ServiceID) throws(StoreError) {
+        if try run("DELETE FROM services WHERE id = ?1", on: id.rawValue) == 0 { throw Self.noService(id) }
+    }
+
+    func removeKeys(_ ids: [KeyID], of service: ServiceID) throws(StoreError) -> Int {
+        try naming { connection throws(SQLiteError) in
+            var statement = try PreparedStatement("DELETE FROM upstream_keys WHERE id = ?1 AND service_id = ?2", on: connection)
+            try statement.bind(service.rawValue, at: 2)
+            var count = 0
+            // In the order of numbers, so that pages are written one after the other.
+            for id in ids.sorted() {
+                try statement.bind(id.rawValue, at: 1)
+                try statement.run()
+                count += connection.changeCount
+            }
+            return count
+        }
+    }
+
     func addService(_ configuration: ServiceConfiguration) throws(StoreError) -> ServiceRecord {
         // The number is part of what is sealed, so it must be known before the row is.
         let id = ServiceID(try nextNumber("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'services'"))

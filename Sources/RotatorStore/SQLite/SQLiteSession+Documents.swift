@@ -52,14 +52,7 @@ extension SQLiteSession {
 
     mutating func deleteDocument(_ kind: DocumentKind, _ id: Int64) throws(StoreError) {
         try requireTables()
-        let count = try naming { connection throws(SQLiteError) in
-            var statement = try PreparedStatement("DELETE FROM documents WHERE kind = ?1 AND id = ?2", on: connection)
-            try statement.bind(kind.rawValue, at: 1)
-            try statement.bind(id, at: 2)
-            try statement.run()
-            return connection.changeCount
-        }
-        if count == 0 { throw .noDocument(id, of: kind) }
+        try removeDocument(kind, id)
         // What changes often holds no credential.
         if kind.isFollowed { truncateLog() }
     }
@@ -166,6 +159,17 @@ extension SQLiteSession {
         return count
     }
 
+    private func removeDocument(_ kind: DocumentKind, _ id: Int64) throws(StoreError) {
+        let count = try naming { connection throws(SQLiteError) in
+            var statement = try PreparedStatement("DELETE FROM documents WHERE kind = ?1 AND id = ?2", on: connection)
+            try statement.bind(kind.rawValue, at: 1)
+            try statement.bind(id, at: 2)
+            try statement.run()
+            return connection.changeCount
+        }
+        if count == 0 { throw .noDocument(id, of: kind) }
+    }
+
     /// Does `body`; a unique value that is taken can only be the name.
     private func nameConflicts(_ kind: DocumentKind, _ body: (borrowing SQLiteConnection) throws(SQLiteError) -> Void) throws(StoreError) {
         do throws(StoreError) {
@@ -180,7 +184,8 @@ extension SQLiteSession {
 extension SQLiteSession {
     mutating func apply(_ changes: [CatalogueChange]) throws(StoreError) -> [CatalogueChangeResult] {
         try requireTables()
-        return try connection.write { () throws(StoreError) in
+        var hasRemoved = false
+        let results = try connection.write { () throws(StoreError) in
             var results: [CatalogueChangeResult] = []
             results.reserveCapacity(changes.count)
             for change in changes {
@@ -197,9 +202,23 @@ extension SQLiteSession {
                 case .replaceDocument(let kind, let id, let name, let body):
                     let revision = try changeDocument(kind, id, named: name, body: body, expecting: nil)
                     results.append(.document(StoredDocument(id: id, name: name, body: body, revision: revision)))
+                case .deleteService(let id):
+                    try removeService(id)
+                    results.append(.done)
+                    hasRemoved = true
+                case .deleteKeys(let ids, let service):
+                    _ = try removeKeys(ids, of: service)
+                    results.append(.done)
+                    hasRemoved = true
+                case .deleteDocument(let kind, let id):
+                    try removeDocument(kind, id)
+                    results.append(.done)
+                    hasRemoved = true
                 }
             }
             return results
         }
+        if hasRemoved { truncateLog() }
+        return results
     }
 }

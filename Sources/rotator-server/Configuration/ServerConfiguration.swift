@@ -2,6 +2,7 @@
 
 internal import Logging
 internal import RotatorCore
+internal import RotatorHTTP
 internal import RotatorStore
 
 /// Everything that the environment says, parsed and checked. Holds no default that ``Variables`` doesn't document.
@@ -38,6 +39,14 @@ struct ServerConfiguration: Sendable {
     var sharedState: RedisLocation?
     /// The variable that chose ``sharedState``, for log lines.
     var sharedStateVariable: String
+    /// The catalogue document that is imported at each start; nil = none.
+    var cataloguePath: String?
+    /// What becomes of what the document does not have.
+    var catalogueMode: ImportMode
+    /// What opens the document's sealed values.
+    var cataloguePassphrase: Secret?
+    /// The value of any variable, for the references in the document.
+    var variable: @Sendable (String) -> String?
     /// Shown in the console; without a slash at its end.
     var publicBaseURL: String
     /// How long an upstream exchange that isn't a stream may take, attempts and all.
@@ -119,6 +128,9 @@ extension ServerConfiguration {
         let redisPort = reading.value(of: Variables.redisPort)
         let redisPassword = reading.value(of: Variables.redisPassword)
         let redisDatabase = reading.value(of: Variables.redisDatabase)
+        let cataloguePath = reading.value(of: Variables.catalogue)
+        let catalogueMode = reading.value(of: Variables.catalogueMode)
+        let cataloguePassphrase = reading.value(of: Variables.cataloguePassphrase)
         let publicBaseURL = reading.value(of: Variables.publicBaseURL)
         let exchangeTimeout = reading.value(of: Variables.proxyTimeout)
         let connectTimeout = reading.value(of: Variables.connectTimeout)
@@ -160,6 +172,8 @@ extension ServerConfiguration {
         if sharedState != nil, case .redis = store.place {
             notices.append("\(redisURL != nil ? "REDIS_URL" : "REDIS_HOST") is not used: the Redis store of \(storeVariable) holds the shared rotation state too")
         }
+        if cataloguePath == nil, cataloguePassphrase != nil { notices.append("ROTATOR_CATALOGUE_PASSPHRASE is not used: ROTATOR_CATALOGUE is not set") }
+        if cataloguePath == nil, catalogueMode == .replace { notices.append("ROTATOR_CATALOGUE_MODE is not used: ROTATOR_CATALOGUE is not set") }
         if !acceptedKeys.isEmpty { notices.append("ENCRYPTION_KEYS_ACCEPTED is set: once rotator-server rekey has come to its end, it can go") }
         if let jwtSecret, jwtSecret.count < 32 { notices.append("JWT_SECRET is shorter than 32 characters: admin tokens are easier to forge than they need be") }
         if let adminPassword, adminPassword.count < 8 { notices.append("ADMIN_PASSWORD is shorter than 8 characters") }
@@ -183,6 +197,10 @@ extension ServerConfiguration {
             storeVariable: storeVariable,
             sharedState: sharedState,
             sharedStateVariable: redisURL != nil ? Variables.redisURL.name : Variables.redisHost.name,
+            cataloguePath: cataloguePath,
+            catalogueMode: catalogueMode ?? .merge,
+            cataloguePassphrase: cataloguePassphrase,
+            variable: { environment.value($0) },
             publicBaseURL: publicBaseURL ?? "http://localhost:8000",
             exchangeTimeout: exchangeTimeout ?? .seconds(600),
             connectTimeout: connectTimeout ?? .seconds(10),
@@ -217,7 +235,7 @@ extension ServerConfiguration {
     /// The credentials that the environment gave, for the log's redaction net.
     var secrets: [Secret] {
         var secrets = (proxyKeys ?? []).map(\.key)
-        secrets += [adminPassword, jwtSecret, encryptionKeyText, sourceEncryptionKeyText, metricsToken].compactMap(\.self) + acceptedEncryptionKeyTexts
+        secrets += [adminPassword, jwtSecret, encryptionKeyText, sourceEncryptionKeyText, cataloguePassphrase, metricsToken].compactMap(\.self) + acceptedEncryptionKeyTexts
         secrets += storeURL.passwords + (sharedState?.passwords ?? [])
         for proxy in [httpProxy, httpsProxy, allProxy].compactMap(\.self) {
             guard let at = proxy.lastIndex(of: "@") else { continue }

@@ -3,6 +3,7 @@
 internal import Glibc
 internal import Logging
 internal import RotatorCore
+internal import RotatorHTTP
 internal import RotatorStore
 
 /// Every environment variable that this version reads: its default, what it accepts and its parser. `--help`, the README's table and
@@ -133,6 +134,31 @@ enum Variables {
         name: "REDIS_DB", initial: "0", accepted: "a whole number from 0 to 1000000", meaning: "number of the Redis database, with REDIS_HOST"
     ) { text throws(Rejection) in try TextParsing.wholeNumber(text, in: 0...1_000_000) }
 
+    /// The catalogue as a file.
+    static let catalogue = Variable<String>(
+        name: "ROTATOR_CATALOGUE", initial: "none", accepted: "the path of a readable catalogue document, as GET /admin/export gives it",
+        meaning: "catalogue document that is imported at each start, before anything is served"
+    ) { text throws(Rejection) in
+        let path = try TextParsing.plainText(text, characters: 1...4_000)
+        if case .failure(let failure) = ConfigurationFile.read(path, bytesMax: CatalogueFile.bytesMax) { throw Rejection("it cannot be read: \(failure)") }
+        return path
+    }
+
+    /// What becomes of what the file does not have.
+    static let catalogueMode = Variable<ImportMode>(
+        name: "ROTATOR_CATALOGUE_MODE", initial: "merge", accepted: "merge or replace",
+        meaning: "whether what ROTATOR_CATALOGUE does not have stays (merge) or is removed (replace)"
+    ) { text throws(Rejection) in
+        guard let mode = ImportMode(rawValue: text.lowercased()) else { throw Rejection() }
+        return mode
+    }
+
+    /// What opens the file's sealed values.
+    static let cataloguePassphrase = Variable<Secret>(
+        name: "ROTATOR_CATALOGUE_PASSPHRASE", initial: "none", accepted: "12 to 1024 characters without control characters",
+        meaning: "passphrase under which ROTATOR_CATALOGUE was exported", masking: .whole
+    ) { text throws(Rejection) in Secret(try TextParsing.plainText(text, characters: 12...1_024).utf8) }
+
     // MARK: Proxying
 
     /// The address that people see.
@@ -239,6 +265,7 @@ enum Variables {
         globalProxyKeys, adminUsername, adminPassword, jwtSecret, encryptionKey, encryptionKeysAccepted, sourceEncryptionKey,
         dataDirectory, databaseURL, databasePath, databaseType, databaseHost, databasePort, databaseUser, databasePassword, databaseName,
         redisURL, redisHost, redisPort, redisPassword, redisDatabase,
+        catalogue, catalogueMode, cataloguePassphrase,
         publicBaseURL, proxyTimeout, connectTimeout, firstByteTimeout, streamIdleTimeout, maxAttempts, maxBodyBytes,
         httpProxy, httpsProxy, allProxy, noProxy, upstreamCAFile, revalidateInterval,
         requestLogMaxBytes, requestLogMaxAge, metricsToken, logLevel, logFormat, shutdownGrace,

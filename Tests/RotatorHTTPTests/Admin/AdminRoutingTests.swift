@@ -18,8 +18,8 @@ import Testing
         "/admin/proxy-configs/9223372036854775808", "/admin/proxy-configs/1/keys/", "/admin/proxy-configs/1/keys/2", "/admin/proxy-configs//keys",
         "/admin/proxy-configs/1/keys//batch", "/admin/keys", "/admin/keys/", "/admin/keys/1/", "/admin/keys/1/reset/", "/admin/keys/٣", "/Admin/audit",
         "/admin/proxy-configs/1/keys/validate/", "/admin/jobs/", "/admin/jobs/0", "/admin/jobs/1/", "/admin/jobs/1/stop", "/admin/client-keys/",
-        "/admin/client-keys/0", "/admin/client-keys/1/x", "/admin/stats/", "/admin/requests/", "/admin/requests/1/2", "/admin/requests/%zz", "/admin/events/1", "/admin/export",
-        "/admin/import", "/openapi.json/", "/admin/openapi.json",
+        "/admin/client-keys/0", "/admin/client-keys/1/x", "/admin/stats/", "/admin/requests/", "/admin/requests/1/2", "/admin/requests/%zz", "/admin/events/1",
+        "/admin/export/", "/admin/imports", "/openapi.json/", "/admin/openapi.json",
         "/admin/rules", "/admin/rules/", "/admin/rules/Generic", "/admin/rules/generic/", "/admin/rules/explain/", "/admin/proxy-configs/1/rules/",
     ])
     func `other paths are 404`(_ path: String) async throws {

@@ -66,12 +66,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore
     }
 
     func deleteService(_ id: ServiceID) async throws(StoreError) {
-        try await write { state throws(StoreError) in
-            guard let index = state.services.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "service") }
-            state.services.remove(at: index)
-            state.keys.removeAll { $0.serviceID == id }
-            state.values[id] = nil
-        }
+        try await write { state throws(StoreError) in try state.deleteService(id) }
     }
 
     func keys(of service: ServiceID) async throws(StoreError) -> [KeyRecord] {
@@ -110,12 +105,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore
     }
 
     func deleteKeys(_ ids: [KeyID], of service: ServiceID) async throws(StoreError) -> Int {
-        try await write { state throws(StoreError) in
-            let gone = state.keys.filter { $0.serviceID == service && ids.contains($0.id) }
-            state.keys.removeAll { $0.serviceID == service && ids.contains($0.id) }
-            for key in gone { state.values[service]?.remove(octets(of: key.secret)) }
-            return gone.count
-        }
+        try await write { state throws(StoreError) in state.deleteKeys(ids, of: service) }
     }
 
     func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] {
@@ -152,10 +142,7 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore
     }
 
     func deleteDocument(_ kind: DocumentKind, _ id: Int64) async throws(StoreError) {
-        try await write { state throws(StoreError) in
-            guard let index = state.documents[kind]?.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "document") }
-            state.documents[kind]?.remove(at: index)
-        }
+        try await write { state throws(StoreError) in try state.deleteDocument(kind, id) }
     }
 
     func writeHistory(_ rows: [HistoryRow]) async throws(StoreError) {
@@ -254,7 +241,14 @@ extension CatalogueDouble.State {
     }
 
     mutating func updateKey(_ id: KeyID, name: String, weight: Int, isActive: Bool, attributes: KeyAttributes) throws(StoreError) {
-        guard let index = keys.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "key") }
+        // In the order of their numbers, as they were added.
+        var (low, high) = (0, keys.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if keys[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        guard low < keys.count, keys[low].id == id else { throw StoreError(.notFound, "key") }
+        let index = low
         keys[index].name = name
         keys[index].weight = weight
         keys[index].isActive = isActive
@@ -282,6 +276,25 @@ extension CatalogueDouble.State {
         return document
     }
 
+    mutating func deleteService(_ id: ServiceID) throws(StoreError) {
+        guard let index = services.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "service") }
+        services.remove(at: index)
+        keys.removeAll { $0.serviceID == id }
+        values[id] = nil
+    }
+
+    mutating func deleteKeys(_ ids: [KeyID], of service: ServiceID) -> Int {
+        let gone = keys.filter { $0.serviceID == service && ids.contains($0.id) }
+        keys.removeAll { $0.serviceID == service && ids.contains($0.id) }
+        for key in gone { values[service]?.remove(octets(of: key.secret)) }
+        return gone.count
+    }
+
+    mutating func deleteDocument(_ kind: DocumentKind, _ id: Int64) throws(StoreError) {
+        guard let index = documents[kind]?.firstIndex(where: { $0.id == id }) else { throw StoreError(.notFound, "document") }
+        documents[kind]?.remove(at: index)
+    }
+
     mutating func apply(_ change: CatalogueChange, after results: [CatalogueChangeResult]) throws(StoreError) -> CatalogueChangeResult {
         switch change {
         case .insertService(let configuration): return .service(try insertService(configuration))
@@ -298,7 +311,11 @@ extension CatalogueDouble.State {
         case .insertDocument(let kind, let name, let body): return .document(try insertDocument(kind, named: name, body: body))
         case .replaceDocument(let kind, let id, let name, let body):
             return .document(try replaceDocument(kind, id, named: name, body: body, expecting: nil))
+        case .deleteService(let id): try deleteService(id)
+        case .deleteKeys(let ids, let service): _ = deleteKeys(ids, of: service)
+        case .deleteDocument(let kind, let id): try deleteDocument(kind, id)
         }
+        return .done
     }
 }
 

@@ -137,14 +137,18 @@ struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore, Histo
 
     func apply(_ changes: [CatalogueChange]) async throws(StoreError) -> [CatalogueChangeResult] {
         try shared.requireUp()
+        // Asked before: afterwards they may be gone.
+        var owners: [KeyID: ServiceID] = [:]
+        for case .updateKey(let id, _, _, _, _) in changes { owners[id] = try await owner(of: id) }
         let results = try await store.apply(changes)
         for (change, result) in zip(changes, results) {
             switch (change, result) {
             case (.insertService, .service(let record)): shared.changed(record.id, by: writer)
             case (.updateService(let record), _): shared.changed(record.id, by: writer)
             case (.insertKeys(_, .existing(let id)), _): shared.changed(id, by: writer)
-            case (.updateKey(let id, _, _, _, _), _): shared.changed(try await owner(of: id), by: writer)
-            case (.insertDocument(let kind, _, _), _), (.replaceDocument(let kind, _, _, _), _): documentsChanged(kind)
+            case (.updateKey(let id, _, _, _, _), _): if let owner = owners[id] { shared.changed(owner, by: writer) }
+            case (.deleteService(let id), _), (.deleteKeys(_, let id), _): shared.changed(id, by: writer)
+            case (.insertDocument(let kind, _, _), _), (.replaceDocument(let kind, _, _, _), _), (.deleteDocument(let kind, _), _): documentsChanged(kind)
             default: break
             }
         }

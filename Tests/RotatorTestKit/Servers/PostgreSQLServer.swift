@@ -23,7 +23,7 @@ public final class PostgreSQLServer: Sendable {
     /// Starts a server with the given settings besides those that make it quick.
     public static func start(settings: [String: String] = [:]) async throws -> PostgreSQLServer {
         let server = try PostgreSQLServer()
-        let settings = ["max_connections": "300", "shared_buffers": "32MB", "fsync": "off", "log_min_messages": "warning"].merging(settings) { $1 }
+        let settings = ["max_connections": "600", "shared_buffers": "32MB", "fsync": "off", "log_min_messages": "warning"].merging(settings) { $1 }
         let lines = settings.map { "\($0.key) = '\($0.value)'\n" }.joined()
         try await server.supervisor.tell("settings \(Data(lines.utf8).base64EncodedString())")
         try await server.supervisor.tell("start")

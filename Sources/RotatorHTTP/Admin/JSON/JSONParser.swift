@@ -11,18 +11,20 @@ struct JSONParser {
 
     private let text: [UInt8]
     private var position: Int
+    private let valuesMax: Int
     private var depth = 0
     private var values = 0
 
-    private init(_ text: [UInt8]) {
+    private init(_ text: [UInt8], valuesMax: Int) {
         self.text = text
+        self.valuesMax = valuesMax
         // RFC 8259 §8.1 lets a reader pass over a byte order mark.
         position = text.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
     }
 
     /// The value that `text` holds.
-    static func parse(_ text: [UInt8]) throws(JSONFault) -> JSONValue {
-        var parser = JSONParser(text)
+    static func parse(_ text: [UInt8], valuesMax: Int = valuesMax) throws(JSONFault) -> JSONValue {
+        var parser = JSONParser(text, valuesMax: valuesMax)
         parser.skipWhiteSpace()
         let value = try parser.parseValue()
         parser.skipWhiteSpace()
@@ -45,7 +47,7 @@ struct JSONParser {
 
     private mutating func parseValue() throws(JSONFault) -> JSONValue {
         values += 1
-        if values > Self.valuesMax { throw fault("more than \(Self.valuesMax) values") }
+        if values > valuesMax { throw fault("more than \(valuesMax) values") }
         switch current {
         case UInt8(ascii: "\""): return .string(try parseString())
         case UInt8(ascii: "{"): return try parseObject()

@@ -7,10 +7,10 @@ struct MemberReader {
     private let members: [String: JSONValue]
 
     /// The members of the object that `body` holds, all of them among `known`.
-    init(_ body: [UInt8], known: Set<String>) throws(AdminProblem) {
+    init(_ body: [UInt8], known: Set<String>, valuesMax: Int = JSONParser.valuesMax) throws(AdminProblem) {
         let value: JSONValue
         do {
-            value = try JSONParser.parse(body)
+            value = try JSONParser.parse(body, valuesMax: valuesMax)
         } catch {
             throw .invalidJSON("The body is not valid JSON: \(error.reason) (octet \(error.offset)).")
         }
@@ -27,7 +27,8 @@ struct MemberReader {
         }
     }
 
-    private init(_ members: [JSONValue.Member], known: Set<String>) throws(AdminProblem) {
+    /// These members, all of them among `known`.
+    init(_ members: [JSONValue.Member], known: Set<String>) throws(AdminProblem) {
         let unknown = members.map(\.name).filter { !known.contains($0) }
         guard unknown.isEmpty else {
             // A few names, cut short: enough to find the mistake, without sending a whole body back.
@@ -35,6 +36,15 @@ struct MemberReader {
             throw .unknownMember("Unknown \(unknown.count == 1 ? "member" : "members"): \(names)\(unknown.count > 5 ? " and others" : "").")
         }
         self.members = Dictionary(members.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private init(_ members: [String: JSONValue]) { self.members = members }
+
+    /// The same members but for one.
+    func without(_ name: String) -> MemberReader {
+        var rest = members
+        rest[name] = nil
+        return MemberReader(rest)
     }
 
     /// Whether the member stands there, be it null.

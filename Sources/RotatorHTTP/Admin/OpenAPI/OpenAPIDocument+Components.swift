@@ -281,6 +281,7 @@ extension OpenAPIDocument {
             },
         \#(clientSchemas),
         \#(webhookSchemas),
+        \#(transferSchemas),
             "AuditPage": {
               "type": "object", "required": ["items", "next"],
               "properties": {
@@ -307,6 +308,12 @@ extension OpenAPIDocument {
 
     /// The members that a service has in requests and answers alike.
     private static let serviceProperties = #"""
+        \#(plainServiceProperties),
+        "extra_headers": { "type": "object", "maxProperties": 64, "additionalProperties": { "type": "string", "maxLength": 8192 }, "default": {} }
+        """#
+
+    /// Those of them that look the same in a catalogue document.
+    static let plainServiceProperties = #"""
         "name": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\x00-\\x1F\\x7F]*[^\\x00-\\x20\\x7F][^\\x00-\\x1F\\x7F]*$" },
               "slug": { "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "description": "Unique; the path is /llm/{slug} or /proxy/{slug}" },
               "config_type": { "type": "string", "pattern": "^([Ll][Ll][Mm]|[Gg][Ee][Nn][Ee][Rr][Ii][Cc])$", "description": "LLM or GENERIC, in any case" },
@@ -340,7 +347,6 @@ extension OpenAPIDocument {
                 "type": ["string", "null"], "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$", "default": null,
                 "description": "The field by which clients name their conversation, for the strategy affinity; null is x-conversation-id"
               },
-              "extra_headers": { "type": "object", "maxProperties": 64, "additionalProperties": { "type": "string", "maxLength": 8192 }, "default": {} },
               "is_active": { "type": "boolean", "default": true }
         """#
 }

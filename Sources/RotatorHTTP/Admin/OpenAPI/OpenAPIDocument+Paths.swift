@@ -325,6 +325,7 @@ extension OpenAPIDocument {
           },
         \#(clientPaths),
         \#(webhookPaths),
+        \#(transferPaths),
           "/admin/audit": {
             "get": {
               "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",

@@ -24,6 +24,7 @@ enum OpenAPIDocument {
           { "name": "session", "description": "Login and what the console needs first" },
           { "name": "services", "description": "Upstreams under their slugs" },
           { "name": "keys", "description": "The pool of a service" },
+          { "name": "transfer", "description": "The whole catalogue as one document" },
           { "name": "clients", "description": "Proxy keys that are made here" },
           { "name": "rules", "description": "What upstream answers mean" },
           { "name": "jobs", "description": "What takes longer than a request" },
