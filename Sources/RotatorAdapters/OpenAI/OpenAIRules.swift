@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+internal import RotatorCore
+
 extension ProviderRules {
     /// OpenAI and those that ride on its format: OpenRouter, Mistral, DeepSeek, Groq, Cohere, Bedrock, Gemini's OpenAI face.
     static let openAICompatible = ProviderRules(openAI + openRouter + groq + cohere + bedrock + gemini + sharedLLM)
@@ -17,7 +19,7 @@ extension ProviderRules {
     private static let openRouter: [ProviderRule] = [
         ProviderRule(
             402, .json(["/error/metadata/limit_source"], .equals(["openrouter_in_flight_budget"])), means: .rateLimited(until: [.retryAfter]), "in_flight_budget"),
-        ProviderRule(402, .json(["/error/metadata/limit_source"], .equals(["openrouter_key_limit"])), means: .exhausted(until: .unsaid), "key_limit"),
+        ProviderRule(402, .json(["/error/metadata/limit_source"], .equals(["openrouter_key_limit"])), means: .exhausted(until: .unsaid, scope: .key), "key_limit"),
         ProviderRule(402, .json(["/error/metadata/limit_source"], .equals(["openrouter_credits"])), means: .exhausted(until: .unsaid), "insufficient_credit"),
         // Moderation and guardrails judge the input: every key would be refused alike.
         ProviderRule(403, .json(["/error/metadata/flagged_input", "/error/metadata/reasons"], .exists), means: .success, "moderation"),

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+internal import RotatorCore
+
 // What every dialect has in common. These rows stand at the end of each table; a provider's own come before them.
 extension ProviderRules {
     /// Members where OpenAI-like providers put the stable word of an error.
@@ -58,7 +60,7 @@ extension ProviderRules {
             ProviderRule(402, means: .exhausted(until: .unsaid), "payment_required"),
             ProviderRule(403, means: refusal, "forbidden"),
             ProviderRule(429, means: .rateLimited(until: .said), "rate_limited"),
-            ProviderRule([503, 529], .saysWhen, means: .rateLimited(until: [.retryAfter]), "overloaded"),
+            ProviderRule([503, 529], .saysWhen, means: .rateLimited(until: [.retryAfter], scope: .model), "overloaded"),
             ProviderRule([503, 529], means: .upstreamFailed, "overloaded"),
             ProviderRule([502, 504], means: .upstreamFailed, "bad_gateway"),
             // 500, and what CDNs in front of providers say of them (520–530).

@@ -160,7 +160,7 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "Anthropic: overloaded, come back in 8 s", format: .anthropicNative, status: 529, fields: [HeaderField("Retry-After", "8")],
             body: #"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-            outcome: .rateLimited(until: .after(.seconds(8)), reason: "overloaded")),
+            outcome: .rateLimited(until: .after(.seconds(8)), reason: "overloaded", scope: .model)),
         RecordedAnswer(
             title: "Anthropic: permission for the model", format: .anthropicNative, status: 403,
             body: #"{"type":"error","error":{"type":"permission_error","message":"Your API key does not have permission to use the specified resource."}}"#,
@@ -308,7 +308,7 @@ extension RecordedAnswer {
         RecordedAnswer(
             title: "OpenRouter: this key's own limit", format: .openAICompatible, status: 402,
             body: #"{"error":{"message":"Key limit exceeded","code":402,"metadata":{"limit_source":"openrouter_key_limit"}}}"#,
-            outcome: .exhausted(until: nil, reason: "key_limit")),
+            outcome: .exhausted(until: nil, reason: "key_limit", scope: .key)),
         RecordedAnswer(
             title: "OpenRouter: budget tied up in running requests", format: .openAICompatible, status: 402, fields: [HeaderField("Retry-After", "3")],
             body: #"{"error":{"message":"Too many requests in flight","code":402,"metadata":{"limit_source":"openrouter_in_flight_budget"}}}"#,

@@ -38,7 +38,7 @@ internal import Testing
     @Test(arguments: APIFormat.allCases)
     func `503 and 529 that say when are rate limits, other 5xx never`(_ format: APIFormat) {
         let fields: HeaderFields = [HeaderField("Retry-After", "9")]
-        for status in [503, 529] { #expect(outcome(format, status, fields) == .rateLimited(until: .after(.seconds(9)), reason: "overloaded")) }
+        for status in [503, 529] { #expect(outcome(format, status, fields) == .rateLimited(until: .after(.seconds(9)), reason: "overloaded", scope: .model)) }
         for status in [500, 502, 504] {
             guard case .upstreamFailed = outcome(format, status, fields) else {
                 Issue.record("\(status)")
