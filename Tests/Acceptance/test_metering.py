@@ -81,7 +81,7 @@ class Mixture:
         if draw < 0.06:
             (format, path, body), told = self.random.choice(CUTS), {"do": "cut", "at": "mid_body", "after": self.random.randrange(1, 4), "how": "fin"}
         elif draw < 0.10:
-            (format, path, body), told, leaves = self.random.choice(CUTS), {"do": "ok", "hang_after": 2}, True
+            (format, path, body), told, leaves = self.random.choice(CUTS), {"do": "ok", "hang_after": 1}, True
         else:
             format, path, body, told = self.random.choice(CALLS)
         if not format.startswith("gemini"):
@@ -152,8 +152,8 @@ def check(server: Rotator, fake: FakeProvider, services: dict[str, Service], cli
     assert totals["requests"] == requests
     assert counted(totals["tokens"]) == dict(sums["all"])
     assert totals["unknown_usage"] == silent
-    assert {one["name"]: counted(one["tokens"]) for one in found["clients"] if one["name"] in clients} == {name: dict(sums[f"client {name}"]) for name in clients}
-    assert {one["name"]: counted(one["tokens"]) for one in found["models"] if one["name"] in MODELS} == {name: dict(sums[f"model {name}"]) for name in MODELS}
+    assert {one["client"]: counted(one["tokens"]) for one in found["clients"] if one["client"] in clients} == {name: dict(sums[f"client {name}"]) for name in clients}
+    assert {one["model"]: counted(one["tokens"]) for one in found["models"] if one["model"] in MODELS} == {name: dict(sums[f"model {name}"]) for name in MODELS}
     values = {key.id: key.value for service in services.values() for key in service.keys}
     by_key = {values[one["key_id"]]: counted(one["tokens"]) for one in found["keys"] if one["key_id"] in values}
     assert by_key == {value: dict(sums[f"key {value}"]) for value in values.values() if sum(sums[f"key {value}"].values())}

@@ -36,7 +36,8 @@ def test_a_stream_that_fails_before_its_content_goes_on_with_another_key(server,
     service = serve(server, fake, dialect, hold=2_000)
     answers = [stream(service, dialect) for _ in range(3)]
     assert [one.status_code for one in answers] == [200] * 3
-    assert sorted(one.headers["x-rotator-attempts"] for one in answers) == ["1", "1", "2"]
+    # An overload rests no key at once, so the first key is asked again.
+    assert sorted(one.headers["x-rotator-attempts"] for one in answers) == ["1", "2" if dialect == "messages" else "1", "2"]
     for one in answers:
         assert one.headers["x-rotator-key-id"] != str(service.keys[0].id)
         assert DIALECTS[dialect][3] not in one.text
@@ -122,5 +123,5 @@ def test_a_stream_that_is_cut_before_its_content_is_not_passed_on(server, fake, 
     fake.tell(service.values[0], {"do": "cut", "at": "mid_body", "after": 1, "how": how, "times": -1})
     answers = [stream(service, "chat") for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200]
-    assert sorted(one.headers["x-rotator-attempts"] for one in answers) == ["1", "2"]
-    assert all("[DONE]" in one.text for one in answers)
+    assert "2" in [one.headers["x-rotator-attempts"] for one in answers]
+    assert all("[DONE]" in one.text and one.headers["x-rotator-key-id"] == str(service.keys[1].id) for one in answers)

@@ -680,8 +680,10 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         switch phase {
         case .waitingForKey, .pausing: choose()
         case .awaitingHead: attemptFailed(.timedOut, reason: "first_byte_timeout")
-        case .judging: judge()
-        case .opening: openingEnded()
+        case .judging, .opening:
+            if phase == .judging { judge() } else { openingEnded() }
+            // No reading follows that would send what was held back.
+            connection?.flush()
         case .relaying:
             if isPaused {
                 setDeadline(now.advanced(byNanoseconds: worker.spans.streamIdle))
