@@ -174,7 +174,7 @@ def test_requests_at_the_same_time_are_limited_and_free_their_place_when_they_en
     assert code(service.send("GET", "/models", key=value)) == "client_rate_limited"
     # One client leaves, the other is answered: both places are free again.
     raws[0].close()
-    fake.step("places", 2)
+    fake.step("places", 10)
     assert raws[1].response().status == 200
     raws[1].close()
     assert eventually(lambda: service.send("GET", "/models", key=value).status_code == 200)
@@ -280,7 +280,7 @@ def test_tokens_and_places_are_shared_by_the_replicas(three, fake):
         raw.send(request_text("GET", service.prefix + "/models", [("X-Proxy-Key", made["key_value"])]))
         assert fake.wait(requests=1)
         assert service.through(three[1]).send("GET", "/models", key=made["key_value"]).status_code == 429
-        fake.step("three")
+        fake.step("three", 10)
         assert raw.response().status == 200
     assert eventually(lambda: service.through(three[1]).send("GET", "/models", key=made["key_value"]).status_code == 200, 2)
 
