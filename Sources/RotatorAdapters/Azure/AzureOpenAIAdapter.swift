@@ -4,14 +4,12 @@ public import RotatorCore
 
 /// OpenAI's dialect as Azure serves it, where the model is a deployment: in the path (`/openai/deployments/D/…`), or in the body under
 /// `/openai/v1/` (learn.microsoft.com/azure/ai-services/openai/reference).
-public struct AzureOpenAIAdapter: RuledAdapter {
+public struct AzureOpenAIAdapter: OpenAIFormatAdapter {
     /// The dialect.
     public init() {}
 
     public var format: APIFormat { .azureOpenAI }
     public var credential: CredentialPlacement { CredentialPlacement(.header, name: "api-key") }
-    public var defaultFields: [HeaderField] { [] }
-    public var readsCredentialFromBody: Bool { true }
 
     public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts {
         var facts = RequestFacts.inBody(body, contentType: contentType, readingCredentials: true)
@@ -21,22 +19,6 @@ public struct AzureOpenAIAdapter: RuledAdapter {
     }
 
     public var table: ProviderRules { .azureOpenAI }
-
-    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
-
-    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
-
-    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
-        path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
-    }
-
-    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
-        path.isOpenAIGeneration ? OpeningDialect.openAI.judge(for: form) : nil
-    }
-
-    public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? {
-        UsageRequest.edit(path: path, body: body).map { ($0, UsageChunkEditor()) }
-    }
 
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
         Conversation.hash(path: path, model: path.segment(behind: "deployments"), body: body)
@@ -50,10 +32,6 @@ public struct AzureOpenAIAdapter: RuledAdapter {
         let call = "/models?api-version=2024-10-21"
         return ProbeRequest(path: segments.last?.elementsEqual("openai".utf8) == true ? call : "/openai" + call)
     }
-
-    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
-
-    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == AzureOpenAIAdapter {

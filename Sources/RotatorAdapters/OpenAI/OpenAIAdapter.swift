@@ -4,14 +4,12 @@ public import RotatorCore
 
 /// The dialect of OpenAI and of the many that speak it: OpenRouter, Mistral, DeepSeek, Groq, Cohere's compatibility API, Bedrock's API keys,
 /// Gemini's OpenAI face (developers.openai.com/api/reference).
-public struct OpenAIAdapter: RuledAdapter {
+public struct OpenAIAdapter: OpenAIFormatAdapter {
     /// The dialect.
     public init() {}
 
     public var format: APIFormat { .openAICompatible }
     public var credential: CredentialPlacement { .bearer }
-    public var defaultFields: [HeaderField] { [] }
-    public var readsCredentialFromBody: Bool { true }
 
     public func facts(path: RawSpan, contentType: String?, body: RawSpan) -> RequestFacts {
         var facts = RequestFacts.inBody(body, contentType: contentType, readingCredentials: true)
@@ -22,22 +20,6 @@ public struct OpenAIAdapter: RuledAdapter {
 
     public var table: ProviderRules { .openAICompatible }
 
-    public func quota(in fields: HeaderFields, at now: Moment) -> QuotaReading? { QuotaFields.reading(in: fields, at: now) }
-
-    public func quotaGroup(in fields: HeaderFields) -> String? { QuotaFields.group(in: fields) }
-
-    public func meter(path: RawSpan, form: AnswerForm) -> (any UsageMeter)? {
-        path.isOpenAIGeneration ? UsageDialect.openAI.meter(for: form) : nil
-    }
-
-    public func openingJudge(path: RawSpan, form: AnswerForm) -> (any StreamOpeningJudge)? {
-        path.isOpenAIGeneration ? OpeningDialect.openAI.judge(for: form) : nil
-    }
-
-    public func streamUsage(path: RawSpan, body: RawSpan) -> (edit: BodyEdit, editor: any StreamEditor)? {
-        UsageRequest.edit(path: path, body: body).map { ($0, UsageChunkEditor()) }
-    }
-
     public func conversation(path: RawSpan, body: RawSpan) -> UInt64? {
         Conversation.hash(path: path, model: path.segment(behind: "model"), body: body)
     }
@@ -47,10 +29,6 @@ public struct OpenAIAdapter: RuledAdapter {
         let call = target.host == "openrouter.ai" ? "/key" : "/models"
         return ProbeRequest(path: target.namesVersion ? call : "/v1" + call)
     }
-
-    public func body(for error: ProxyError) -> ErrorBody { ErrorDialect.openAI.body(for: error) }
-
-    public func fields(for refusal: ClientRefusal, at now: Moment) -> [HeaderField] { ErrorDialect.openAI.fields(for: refusal, at: now) }
 }
 
 extension Adapter where Self == OpenAIAdapter {

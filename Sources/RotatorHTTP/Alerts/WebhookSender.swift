@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-internal import CCurl
-internal import Glibc
 public import Logging
 public import RotatorCore
 
@@ -20,7 +18,7 @@ public final class WebhookSender: Sendable {
         var queue = DeliveryQueue()
         var tests: [Test] = []
         /// What the thread works with; nil while there is no thread.
-        var multi: WebhookMulti?
+        var multi: TransferMulti?
         /// Alerts that found no room.
         var dropCount = 0
     }
@@ -121,14 +119,14 @@ public final class WebhookSender: Sendable {
     // MARK: The thread
 
     private func wakeThread() {
-        let (running, begun) = state.withLock { state -> (WebhookMulti?, WebhookMulti?) in
+        let (running, begun) = state.withLock { state -> (TransferMulti?, TransferMulti?) in
             if let multi = state.multi { return (multi, nil) }
-            let multi = WebhookMulti()
+            let multi = TransferMulti(connectionsMax: 16)
             state.multi = multi
             return (nil, multi)
         }
         running?.wake()
-        guard let begun, !begun.startThread(self) else { return }
+        guard let begun, !begun.startThread({ self.work(with: $0) }) else { return }
         // Without a thread nothing can be sent now; whoever comes next tries again.
         let tests = state.withLock { state in
             defer { state.tests = [] }
@@ -143,7 +141,7 @@ public final class WebhookSender: Sendable {
         case test(CheckedContinuation<DeliveryResult, Never>)
     }
 
-    fileprivate func work(with multi: WebhookMulti) {
+    private func work(with multi: TransferMulti) {
         var transfers: [UInt: (transfer: WebhookTransfer, purpose: Purpose)] = [:]
         while true {
             let now = clock()
@@ -169,7 +167,7 @@ public final class WebhookSender: Sendable {
             }
             multi.perform { address, code in
                 guard let (transfer, purpose) = transfers.removeValue(forKey: address) else { return }
-                multi.remove(transfer)
+                unsafe multi.remove(transfer.easy)
                 ended(purpose, transfer.result(code))
                 hasEnded = true
             }
@@ -187,7 +185,7 @@ public final class WebhookSender: Sendable {
 
     /// False when it has ended already.
     private func begin(
-        _ message: AlertMessage, to url: Secret, for purpose: Purpose, with multi: WebhookMulti,
+        _ message: AlertMessage, to url: Secret, for purpose: Purpose, with multi: TransferMulti,
         in transfers: inout [UInt: (transfer: WebhookTransfer, purpose: Purpose)], at now: Moment
     ) -> Bool {
         guard let transfer = WebhookTransfer(message, to: url, settings: settings, at: now) else {
@@ -195,7 +193,7 @@ public final class WebhookSender: Sendable {
             return false
         }
         transfers[transfer.address] = (transfer, purpose)
-        multi.add(transfer)
+        unsafe multi.add(transfer.easy)
         return true
     }
 
@@ -229,70 +227,5 @@ public final class WebhookSender: Sendable {
         octets[8] = octets[8] & 0x3F | 0x80
         let digits = Array(octets.hexadecimal)
         return [digits[0..<8], digits[8..<12], digits[12..<16], digits[16..<20], digits[20..<32]].map { String($0) }.joined(separator: "-")
-    }
-}
-
-/// libcurl's multi handle, as the sender uses it. Wraps `CURLM`.
-@safe private final class WebhookMulti: @unchecked Sendable { // Confinement: everything but `wake`, which libcurl allows anywhere, is the thread's alone.
-    private let handle: UnsafeMutableRawPointer
-
-    init() {
-        unsafe handle = unsafe curl_multi_init()!
-        _ = unsafe rotator_multi_set_long(handle, CURLMOPT_MAXCONNECTS, 16)
-    }
-
-    deinit { unsafe curl_multi_cleanup(handle) }
-
-    /// Ends a wait that is under way, or the next one.
-    func wake() { unsafe curl_multi_wakeup(handle) }
-
-    func add(_ transfer: WebhookTransfer) { unsafe curl_multi_add_handle(handle, transfer.easy) }
-    func remove(_ transfer: WebhookTransfer) { unsafe curl_multi_remove_handle(handle, transfer.easy) }
-
-    /// Does what can be done now; tells of each transfer that has ended.
-    func perform(_ ended: (UInt, CURLcode) -> Void) {
-        var running: Int32 = 0
-        _ = unsafe curl_multi_perform(handle, &running)
-        var left: Int32 = 0
-        while let message = unsafe curl_multi_info_read(handle, &left) {
-            guard unsafe message.pointee.msg == CURLMSG_DONE, let easy = unsafe message.pointee.easy_handle else { continue }
-            // Read before the handle is removed, which makes the message invalid.
-            let code = unsafe message.pointee.data.result
-            ended(UInt(bitPattern: easy), code)
-        }
-    }
-
-    /// Waits until something can be done. False when nothing has come up in time.
-    func wait(_ milliseconds: Int32) -> Bool {
-        let began = ContinuousClock.now
-        var ready: Int32 = 0
-        unsafe curl_multi_poll(handle, nil, 0, milliseconds, &ready)
-        // A wake-up is not among what libcurl counts as ready: then the wait was shorter than it was to be.
-        return ready > 0 || ContinuousClock.now - began < .milliseconds(milliseconds)
-    }
-
-    /// Starts the thread on which `sender` works. False when there is none to be had.
-    func startThread(_ sender: WebhookSender) -> Bool {
-        final class Start: Sendable {
-            let sender: WebhookSender
-            let multi: WebhookMulti
-            init(sender: WebhookSender, multi: WebhookMulti) {
-                self.sender = sender
-                self.multi = multi
-            }
-        }
-        var thread = pthread_t()
-        let start = unsafe Unmanaged.passRetained(Start(sender: sender, multi: self))
-        let code = unsafe pthread_create(&thread, nil, { context in
-            let start = unsafe Unmanaged<Start>.fromOpaque(context!).takeRetainedValue()
-            start.sender.work(with: start.multi)
-            return nil
-        }, start.toOpaque())
-        if code != 0 {
-            unsafe start.release()
-            return false
-        }
-        _ = pthread_detach(thread)
-        return true
     }
 }

@@ -33,21 +33,8 @@ internal import RotatorCore
         unsafe message.body.withUnsafeBytes { octets in
             _ = unsafe rotator_easy_set_pointer(easy, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: octets.baseAddress))
         }
-        set(CURLOPT_PATH_AS_IS, 1)
-        set(CURLOPT_NOSIGNAL, 1)
-        set(CURLOPT_PROTOCOLS_STR, "http,https")
-        set(CURLOPT_FOLLOWLOCATION, 0)
-        set(CURLOPT_NETRC, 0)
+        unsafe TransferOptions.apply(to: easy, settings: settings, isTLS: target.isTLS, host: target.host)
         set(CURLOPT_TIMEOUT_MS, Int(Self.timeout.wholeNanoseconds / 1_000_000))
-        // Given outright, so that libcurl does not read the environment; "" means none.
-        set(CURLOPT_PROXY, settings.outboundProxies.proxy(isTLS: target.isTLS, host: target.host) ?? "")
-        set(CURLOPT_NOPROXY, "")
-        set(CURLOPT_SSL_VERIFYPEER, 1)
-        set(CURLOPT_SSL_VERIFYHOST, 2)
-        if let file = settings.upstreamCAFile {
-            set(CURLOPT_CAPATH, "/etc/ssl/certs")
-            set(CURLOPT_CAINFO, file)
-        }
         _ = unsafe rotator_easy_set_write(easy, { _, _, count, context in
             unsafe Unmanaged<WebhookTransfer>.fromOpaque(context!).takeUnretainedValue().passOver(count) ? count : 0
         }, Unmanaged.passUnretained(self).toOpaque())
@@ -64,26 +51,11 @@ internal import RotatorCore
         _ = unsafe rotator_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
         // An answer that broke off, or of which enough has come, does not take back what its head said.
         guard status >= 200, code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR else {
-            return .failed(reason: reason(code))
+            return .failed(reason: TransferOptions.reason(code))
         }
         var seconds: curl_off_t = 0
         _ = unsafe rotator_easy_get_offset(easy, CURLINFO_RETRY_AFTER, &seconds)
         return .answered(status: status, retryAfter: seconds > 0 ? .seconds(min(Int64(seconds), 86_400)) : nil)
-    }
-
-    // libcurl's own words may hold the URL: these do not.
-    private func reason(_ code: CURLcode) -> String {
-        switch code {
-        case CURLE_COULDNT_RESOLVE_HOST: "name_not_found"
-        case CURLE_COULDNT_RESOLVE_PROXY: "outbound_proxy_not_found"
-        case CURLE_COULDNT_CONNECT: "connection_refused"
-        case CURLE_OPERATION_TIMEDOUT: "timed_out"
-        case CURLE_PROXY: "outbound_proxy_failed"
-        case CURLE_PEER_FAILED_VERIFICATION: "certificate_not_verified"
-        case CURLE_SSL_CONNECT_ERROR: "tls_handshake_failed"
-        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR: "connection_lost"
-        default: "invalid_response"
-        }
     }
 
     // False ends the transfer.

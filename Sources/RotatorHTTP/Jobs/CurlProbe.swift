@@ -43,26 +43,13 @@ internal import RotatorCore
                 _ = unsafe rotator_easy_set_pointer(easy, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: octets.baseAddress))
             }
         }
-        set(CURLOPT_PATH_AS_IS, 1)
-        set(CURLOPT_NOSIGNAL, 1)
-        set(CURLOPT_PROTOCOLS_STR, "http,https")
-        set(CURLOPT_FOLLOWLOCATION, 0)
-        set(CURLOPT_NETRC, 0)
+        unsafe TransferOptions.apply(to: easy, settings: settings, isTLS: call.target.isTLS, host: call.target.host)
         set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
         set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         let connect = milliseconds(settings.connectTimeout)
         set(CURLOPT_CONNECTTIMEOUT_MS, connect)
         set(CURLOPT_TIMEOUT_MS, min(milliseconds(settings.exchangeTimeout), connect + milliseconds(min(settings.firstByteTimeout, .seconds(30)))))
         set(CURLOPT_TCP_NODELAY, 1)
-        // Given outright, so that libcurl does not read the environment; "" means none.
-        set(CURLOPT_PROXY, settings.outboundProxies.proxy(isTLS: call.target.isTLS, host: call.target.host) ?? "")
-        set(CURLOPT_NOPROXY, "")
-        set(CURLOPT_SSL_VERIFYPEER, 1)
-        set(CURLOPT_SSL_VERIFYHOST, 2)
-        if let file = settings.upstreamCAFile {
-            set(CURLOPT_CAPATH, "/etc/ssl/certs")
-            set(CURLOPT_CAINFO, file)
-        }
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         _ = unsafe rotator_easy_set_header(easy, { octets, _, count, context in
             unsafe Unmanaged<CurlProbe>.fromOpaque(context!).takeUnretainedValue().readLine(UnsafeRawBufferPointer(start: octets, count: count)) ? count : 0
@@ -81,21 +68,7 @@ internal import RotatorCore
     func answer(_ code: CURLcode) -> ProbeAnswer {
         // A body that broke off, or of which we have read enough, does not take back what its head said.
         if isHeadWhole, status >= 100 { return .answered(UpstreamAnswer(status: status, fields: HeaderFields(fields), bodyPrefix: body)) }
-        return .failed(reason: CurlProbe.reason(code))
-    }
-
-    private static func reason(_ code: CURLcode) -> String {
-        switch code {
-        case CURLE_COULDNT_RESOLVE_HOST: "name_not_found"
-        case CURLE_COULDNT_RESOLVE_PROXY: "outbound_proxy_not_found"
-        case CURLE_COULDNT_CONNECT: "connection_refused"
-        case CURLE_OPERATION_TIMEDOUT: "timed_out"
-        case CURLE_PROXY: "outbound_proxy_failed"
-        case CURLE_PEER_FAILED_VERIFICATION: "certificate_not_verified"
-        case CURLE_SSL_CONNECT_ERROR: "tls_handshake_failed"
-        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE: "connection_lost"
-        default: "invalid_response"
-        }
+        return .failed(reason: TransferOptions.reason(code))
     }
 
     // One line of a head, with its end. libcurl begins again for each head: that of an interim answer is forgotten.
