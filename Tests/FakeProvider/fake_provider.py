@@ -1535,8 +1535,10 @@ class Connection(asyncio.Protocol):
             response = provider.answer(request)
             if told["do"] == "start_then_fail" and response.status == 200 and response.parts is not None:
                 response = start_then_fail(request, response)
-            for name, value in (told.get("headers") or {}).items():
-                response.fields.append((name, value))
+            # In place of the usual fields of the same names; those are everybody's, so never changed.
+            given = dict(told.get("headers") or {})
+            names = {name.lower() for name in given}
+            response.fields = [field for field in response.fields if field[0].lower() not in names] + list(given.items())
         if told.get("gzip") and "gzip" in request.names.get("accept-encoding", ""):
             response.zipped()
         keep = await self.send(request, response, told)

@@ -96,7 +96,7 @@ extension AdminAPI {
 
     /// What the proxy makes of a conversation that a client names in a field (FNV-1a, 64 bits).
     private static func conversation(named name: String) -> UInt64 {
-        name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        name.utf8.stableHash
     }
 
     private static func write(_ key: KeyExplanation, to json: inout JSONWriter) {

@@ -48,11 +48,4 @@ extension ByteView {
 
     /// The first octets, at most `number`.
     func prefix(_ number: Int) -> ByteView { self[0..<min(number, count)] }
-
-    /// A hash that is the same in every process (FNV-1a, 64 bits).
-    var stableHash: UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in 0..<count { hash = (hash ^ UInt64(self[index])) &* 0x100_0000_01B3 }
-        return hash
-    }
 }

@@ -348,7 +348,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
 
     func readConversation(_ runtime: UpstreamRuntime) {
         for line in request.fields where request.name(line).equalsIgnoringCase(runtime.affinityField.view) {
-            conversation = request.value(line).stableHash
+            conversation = unsafe request.value(line).raw.stableHash
             return
         }
         withSpans { path, octets in conversation = runtime.upstream.adapter.conversation(path: path, body: octets) }
