@@ -147,6 +147,7 @@ def test_nothing_is_added_to_a_stream(service, fake):
     """google-genai fails on comment lines: the body is the provider's, octet for octet."""
     body = {"contents": [{"parts": [{"text": "one two three"}]}]}
     path = f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
+    fake.tell("*", {"do": "ok", "usage": {"input": 10, "output": 5}, "times": -1})
     with service.server.http.stream("POST", service.url + path, json=body, headers={"x-goog-api-key": PROXY_KEY}) as answer:
         ours = b"".join(answer.iter_raw())
     direct = fake.control.post(path, json=body, headers={"x-goog-api-key": "direct"}).content

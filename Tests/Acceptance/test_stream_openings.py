@@ -9,7 +9,7 @@ import time
 import anthropic
 import openai
 import pytest
-from harness import FakeProvider, Service, eventually, request_text
+from harness import FakeProvider, Service, request_text, seconds_left
 
 #: Dialect, path and body of a streamed call, and the error that the provider sends after its start-up events.
 DIALECTS = {
@@ -53,10 +53,12 @@ def test_without_the_switch_the_failure_is_passed_on_as_it_came(server, fake, di
 
 def test_the_failure_rests_the_key_as_it_would_without_a_stream(server, fake):
     service = serve(server, fake, "chat", hold=2_000)
+    fake.tell(service.values[0], {"do": "start_then_fail", "error": "rate_limit_exceeded", "headers": {"Retry-After": "30"}, "times": -1})
     for _ in range(3):
         stream(service, "chat")
     rests = service.state(0)["cooling_models"]
     assert [one["model"] for one in rests] == ["gpt-4o"]
+    assert 20 < seconds_left(rests[0]["cooling_until"]) <= 30
 
 
 def test_when_every_key_fails_so_the_client_gets_the_last_stream_as_it_came(server, fake):
