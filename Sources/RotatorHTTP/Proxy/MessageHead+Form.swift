@@ -43,6 +43,16 @@ extension ByteView {
         }
     }
 
+    /// Whether the name of a field that ``concernsAccount`` says how much is left: it holds `remaining`.
+    var namesRemainder: Bool {
+        var index = 8
+        while let found = firstIndex(of: 0x72, from: index) ?? firstIndex(of: 0x52, from: index), found + 9 <= count {
+            if self[found..<found + 9].equals(lowercase: "remaining") { return true }
+            index = found + 1
+        }
+        return false
+    }
+
     /// Whether the octets begin with `text`'s without regard to ASCII case. `text` is in lower case.
     private func hasLowercasePrefix(_ text: StaticString) -> Bool { count >= text.utf8CodeUnitCount && self[0..<text.utf8CodeUnitCount].equals(lowercase: text) }
 

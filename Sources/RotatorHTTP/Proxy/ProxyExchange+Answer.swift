@@ -115,16 +115,29 @@ extension ProxyExchange {
         return true
     }
 
-    /// Tells the pool what the answer says of the key's quota and organisation.
+    /// Tells the pool what the answer says of the key's quota and organisation. What says that something is left is not told more often than the pool has a
+    /// use for; that nothing is left is told at once.
     func noteAccount(_ head: MessageHead) {
-        var lines: [HeaderField] = []
+        guard let runtime, let key = lease?.key.id else { return }
+        var isTold = false
+        var isEmpty = false
         for line in head.fields where line.known == .other {
             let name = head.name(line)
-            if name.concernsAccount { lines.append(HeaderField(name.string, head.value(line).string)) }
+            guard name.concernsAccount else { continue }
+            isTold = true
+            if name.count > 9, name.namesRemainder {
+                let value = head.value(line)
+                isEmpty = isEmpty || (!value.isEmpty && value[0] == 0x30)
+            }
         }
-        guard !lines.isEmpty, let adapter = runtime?.upstream.adapter else { return }
+        guard isTold else { return }
         let now = worker.reactor.now
-        let fields = HeaderFields(lines)
+        guard runtime.wantsAccount(of: key, isEmpty: isEmpty, at: now) else { return }
+        var fields = HeaderFields()
+        for line in head.fields where line.known == .other && head.name(line).concernsAccount {
+            fields.lines.append(HeaderField(head.name(line).string, head.value(line).string))
+        }
+        let adapter = runtime.upstream.adapter
         lease?.noteAccount(model: facts.model, quota: adapter.quota(in: fields, at: now), group: adapter.quotaGroup(in: fields), at: now)
     }
 

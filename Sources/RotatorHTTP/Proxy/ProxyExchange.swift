@@ -736,6 +736,11 @@ extension ByteBuffer {
 
 /// Sixteen hexadecimal digits.
 func hexText(_ id: UInt64) -> String {
-    let text = String(id, radix: 16)
-    return String(repeating: "0", count: 16 - text.count) + text
+    unsafe String(unsafeUninitializedCapacity: 16) { octets in
+        for index in 0..<16 {
+            let digit = UInt8(truncatingIfNeeded: (id >> UInt64(60 - 4 * index)) & 15)
+            unsafe octets[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
+        }
+        return 16
+    }
 }

@@ -30,6 +30,11 @@ final class UpstreamRuntime {
     let extraLines: ByteView
     let defaultFields: [DefaultField]
     private var storage: [ByteBuffer] = []
+    private let followsHeadroom: Bool
+    // When each key's account was last read here, in nanoseconds since the Unix epoch.
+    private var accountReadAt: [KeyID: Int64] = [:]
+    /// So often the account of one key is read where nothing depends on its last digit.
+    private static let accountPause: Int64 = 50_000_000
 
     init?(upstream: Upstream, origin: Origin, metrics: ServiceMetrics) {
         guard let target = upstream.target else { return nil }
@@ -37,6 +42,7 @@ final class UpstreamRuntime {
         self.target = target
         self.origin = origin
         self.metrics = metrics
+        followsHeadroom = upstream.record.configuration.rotationStrategy == .headroom
         var kept: [ByteBuffer] = []
         func octets(_ fill: (ByteBuffer) -> Void) -> ByteBuffer {
             let buffer = ByteBuffer(capacity: 64)
@@ -70,6 +76,16 @@ final class UpstreamRuntime {
             return DefaultField(name: octets { $0.append(text: field.name) }, line: line.view, storage: line)
         }
         storage = kept
+    }
+}
+
+extension UpstreamRuntime {
+    /// Whether the pool is to be told what an answer says of this key's account.
+    func wantsAccount(of key: KeyID, isEmpty: Bool, at now: Moment) -> Bool {
+        if isEmpty || followsHeadroom { return true }
+        if let last = accountReadAt[key], now.nanoseconds - last < Self.accountPause { return false }
+        accountReadAt[key] = now.nanoseconds
+        return true
     }
 }
 
