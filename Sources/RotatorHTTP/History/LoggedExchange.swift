@@ -48,11 +48,11 @@ enum ExchangeFraming {
         return octets[start..<(start + requestID.count)].elementsEqual(requestID)
     }
 
-    /// Appends a record.
-    static func append(_ exchange: LoggedExchange, to octets: inout [UInt8]) {
+    /// Appends a record under its number.
+    static func append(_ record: borrowing ExchangeRecord, id: Int64, to octets: inout [UInt8]) {
         let start = octets.count
-        octets.append(contentsOf: [0, 0, 0, 0, 0, 0, 0, 0])
-        exchange.append(to: &octets)
+        octets.append(fixed: 0, count: headerCount)
+        LoggedExchange.append(record, id: id, to: &octets)
         let range = (start + headerCount)..<octets.count
         let checksum = checksum(octets, range)
         for index in 0..<4 {
@@ -96,7 +96,7 @@ extension LoggedExchange {
         static let usage: UInt8 = 64
     }
 
-    fileprivate func append(to octets: inout [UInt8]) {
+    fileprivate static func append(_ record: borrowing ExchangeRecord, id: Int64, to octets: inout [UInt8]) {
         octets.append(fixed: UInt64(bitPattern: id), count: 8)
         octets.append(fixed: UInt64(bitPattern: record.startedAt.nanoseconds), count: 8)
         octets.append(text: record.requestID)
@@ -125,7 +125,10 @@ extension LoggedExchange {
         octets.append(number: record.duration)
         if let firstByte = record.firstByte { octets.append(number: firstByte) }
         if let usage = record.usage {
-            for number in [usage.input, usage.output, usage.cachedInput, usage.reasoning] { octets.append(number: number) }
+            octets.append(number: usage.input)
+            octets.append(number: usage.output)
+            octets.append(number: usage.cachedInput)
+            octets.append(number: usage.reasoning)
         }
         octets.append(number: Int64(record.attemptCount))
         let attempts = record.attempts.prefix(ExchangeRecord.attemptsMax)
@@ -140,7 +143,7 @@ extension LoggedExchange {
         }
     }
 
-    /// The record that ``append(to:)`` wrote; nil for anything else.
+    /// The record that ``append(_:id:to:)`` wrote; nil for anything else.
     fileprivate init?(from octets: inout OctetReader) {
         id = Int64(bitPattern: octets.fixed(8))
         let startedAt = Moment(nanoseconds: Int64(bitPattern: octets.fixed(8)))
@@ -230,7 +233,7 @@ private struct OctetReader {
 
 extension [UInt8] {
     fileprivate mutating func append(fixed number: UInt64, count: Int) {
-        for index in 0..<count { append(UInt8(truncatingIfNeeded: number >> (8 * UInt64(index)))) }
+        unsafe Swift.withUnsafeBytes(of: number.littleEndian) { octets in unsafe append(contentsOf: octets.prefix(count)) }
     }
 
     fileprivate mutating func append(number: Int64) { appendVariableLength(UInt64(bitPattern: number)) }

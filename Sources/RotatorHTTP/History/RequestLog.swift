@@ -128,7 +128,7 @@ final class RequestLog: Sendable {
                     state.open = Segment(firstID: id)
                     state.open?.octets.reserveCapacity(segmentMax + 4_096)
                 }
-                ExchangeFraming.append(LoggedExchange(id: id, record: record), to: &state.open!.octets)
+                ExchangeFraming.append(record, id: id, to: &state.open!.octets)
                 state.open!.unwrittenRecords += 1
                 if state.open!.octets.count >= segmentMax { closeSegment(&state) }
             }

@@ -18,7 +18,7 @@ final class ExchangeRecording: DeadlineTarget {
         records.reserveCapacity(Self.countMax)
     }
 
-    func add(_ record: ExchangeRecord) {
+    func add(_ record: consuming ExchangeRecord) {
         if records.isEmpty { reactor.deadlines.set(deadline, to: reactor.now.advanced(byNanoseconds: Self.patience)) }
         records.append(record)
         if records.count >= Self.countMax { flush() }

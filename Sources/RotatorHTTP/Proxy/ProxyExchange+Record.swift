@@ -68,11 +68,13 @@ struct AttemptLog {
 
     func attempts(since start: Moment) -> [AttemptRecord] {
         guard let first else { return [] }
-        return ([first] + more).map { attempt in
-            AttemptRecord(
-                key: attempt.key, status: attempt.status, verdict: attempt.outcome?.word ?? "abandoned", reason: attempt.outcome?.reason ?? "",
-                began: attempt.began.nanoseconds - start.nanoseconds,
-                duration: (attempt.judged ?? attempt.began).nanoseconds - attempt.began.nanoseconds)
-        }
+        if more.isEmpty { return [Self.record(of: first, since: start)] }
+        return [Self.record(of: first, since: start)] + more.map { Self.record(of: $0, since: start) }
+    }
+
+    private static func record(of attempt: Attempt, since start: Moment) -> AttemptRecord {
+        AttemptRecord(
+            key: attempt.key, status: attempt.status, verdict: attempt.outcome?.word ?? "abandoned", reason: attempt.outcome?.reason ?? "",
+            began: attempt.began.nanoseconds - start.nanoseconds, duration: (attempt.judged ?? attempt.began).nanoseconds - attempt.began.nanoseconds)
     }
 }

@@ -302,7 +302,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     var recordsExchanges: Bool { recording != nil }
 
     /// Hands on what is remembered of an exchange that has ended.
-    func record(_ record: ExchangeRecord) { recording?.add(record) }
+    func record(_ record: consuming ExchangeRecord) { recording?.add(record) }
 
     // MARK: Errors before the service is known
 
