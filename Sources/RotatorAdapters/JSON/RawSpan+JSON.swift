@@ -175,16 +175,29 @@ struct JSONMembers {
 
     private var index: Int
     private var isFirst = true
+    /// The index after the object's closing brace; nil until ``next(in:)`` has come to it.
+    private(set) var end: Int?
 
     /// The members of the object whose brace stands at `open`.
     init(open: Int) { index = open + 1 }
 
     /// The next member of the object in `bytes`; nil after the last.
     @inline(__always) mutating func next(in bytes: RawSpan) throws(JSONFlaw) -> Member? {
+        guard let head = try nextHead(in: bytes) else { return nil }
+        let end = try bytes.jsonValueEnd(from: head.value)
+        valueEnded(at: end)
+        return Member(comma: head.comma, name: head.name, value: head.value..<end)
+    }
+
+    /// The next member's comma, its name, and where its value begins; nil after the last. ``valueEnded(at:)`` must follow before the next call.
+    @inline(__always) mutating func nextHead(in bytes: RawSpan) throws(JSONFlaw) -> (comma: Int?, name: Range<Int>, value: Int)? {
         var cursor = bytes.jsonWhiteSpaceEnd(from: index)
         guard cursor < bytes.byteCount else { throw .cut }
         var comma: Int?
-        if bytes.octet(cursor) == 0x7D { return nil }
+        if bytes.octet(cursor) == 0x7D {
+            end = cursor + 1
+            return nil
+        }
         if !isFirst {
             guard bytes.octet(cursor) == 0x2C else { throw .malformed }
             comma = cursor
@@ -198,11 +211,11 @@ struct JSONMembers {
         cursor = bytes.jsonWhiteSpaceEnd(from: nameEnd)
         guard cursor < bytes.byteCount else { throw .cut }
         guard bytes.octet(cursor) == 0x3A else { throw .malformed }
-        let start = bytes.jsonWhiteSpaceEnd(from: cursor + 1)
-        let end = try bytes.jsonValueEnd(from: start)
-        index = end
-        return Member(comma: comma, name: name, value: start..<end)
+        return (comma, name, bytes.jsonWhiteSpaceEnd(from: cursor + 1))
     }
+
+    /// Goes on behind the value of the member that ``nextHead(in:)`` gave.
+    @inline(__always) mutating func valueEnded(at end: Int) { index = end }
 }
 
 /// Walks the elements of one JSON array, in order, without looking into them.

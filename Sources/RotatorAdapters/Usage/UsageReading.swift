@@ -52,6 +52,18 @@ struct MemberName: Equatable {
         self.count = count
     }
 
+    /// The name in `range`.
+    @inline(__always) init(_ bytes: RawSpan, _ range: Range<Int>) {
+        if range.count > 16 {
+            self = .long
+        } else if range.lowerBound + 16 <= bytes.byteCount {
+            self = MemberName(bytes.word(range.lowerBound), bytes.word(range.lowerBound + 8), count: range.count)
+        } else {
+            self = MemberName()
+            for index in range { append(bytes.octet(index)) }
+        }
+    }
+
     /// A name that is too long already.
     static let long = MemberName(0, 0, count: 17)
 
@@ -90,29 +102,33 @@ struct UsageReading {
     /// Greater numbers are nobody's tokens.
     private static let countMax: Int64 = 1_000_000_000_000
 
-    /// Takes in what the object in `range` says. Where it says nothing that can be read, what was said before stands.
-    mutating func take(_ range: Range<Int>, of bytes: RawSpan, in dialect: UsageDialect) {
+    /// Takes in what the object that begins at `open` says. Where it says nothing that can be read, what was said before stands.
+    ///
+    /// - Returns: the index after the object's closing brace; nil where the octets end, or are no JSON, before it.
+    @discardableResult
+    mutating func take(at open: Int, of bytes: RawSpan, in dialect: UsageDialect) -> Int? {
+        var members = JSONMembers(open: open)
         switch dialect {
-        case .openAI: if let said = UsageReading.openAI(bytes, range) { usage = said }
-        case .anthropic: takeAnthropic(bytes, range)
-        case .gemini: if let said = UsageReading.gemini(bytes, range) { usage = said }
+        case .openAI: if let said = UsageReading.openAI(bytes, &members) { usage = said }
+        case .anthropic: takeAnthropic(bytes, &members)
+        case .gemini: if let said = UsageReading.gemini(bytes, &members) { usage = said }
         }
+        return members.end
     }
 
     /// `usage` of chat completions, completions, responses, embeddings, images and audio (developers.openai.com/api/reference).
-    private static func openAI(_ bytes: RawSpan, _ range: Range<Int>) -> TokenUsage? {
+    private static func openAI(_ bytes: RawSpan, _ members: inout JSONMembers) -> TokenUsage? {
         var counts = OpenAICounts()
-        counts.take(bytes, range)
+        counts.take(bytes, &members)
         return counts.usage
     }
 
-    private static func gemini(_ bytes: RawSpan, _ range: Range<Int>) -> TokenUsage? {
+    private static func gemini(_ bytes: RawSpan, _ members: inout JSONMembers) -> TokenUsage? {
         var prompt: Int64?
         var tools: Int64?
         var cached: Int64?
         var candidates: Int64?
         var thoughts: Int64?
-        var members = JSONMembers(open: range.lowerBound)
         while let member = try? members.next(in: bytes) {
             let name = member.name
             if bytes.equals("promptTokenCount", in: name) {
@@ -131,8 +147,7 @@ struct UsageReading {
         return usage(input: (prompt ?? 0) + (tools ?? 0), output: (candidates ?? 0) + (thoughts ?? 0), cached: cached ?? 0, reasoning: thoughts ?? 0)
     }
 
-    private mutating func takeAnthropic(_ bytes: RawSpan, _ range: Range<Int>) {
-        var members = JSONMembers(open: range.lowerBound)
+    private mutating func takeAnthropic(_ bytes: RawSpan, _ members: inout JSONMembers) {
         while let member = try? members.next(in: bytes) {
             let name = member.name
             guard let value = UsageReading.count(bytes, member.value) else { continue }
@@ -180,8 +195,7 @@ private struct OpenAICounts {
     /// Bedrock counts what the cache held beside the input.
     private var besideInput: Int64 = 0
 
-    mutating func take(_ bytes: RawSpan, _ range: Range<Int>) {
-        var members = JSONMembers(open: range.lowerBound)
+    mutating func take(_ bytes: RawSpan, _ members: inout JSONMembers) {
         while let member = try? members.next(in: bytes) {
             let name = member.name
             let value = member.value

@@ -40,6 +40,9 @@ struct UsageScanner {
     mutating func scan(_ bytes: RawSpan, _ range: Range<Int>, into reading: inout UsageReading) {
         var index = range.lowerBound
         let end = range.upperBound
+        if depth == 0, mode == .structure, index < end, bytes.octet(index) == 0x7B, let length = takeWhole(bytes.extracting(index..<end), into: &reading) {
+            index += length
+        }
         var captureStart = index
         while index < end {
             switch mode {
@@ -63,6 +66,38 @@ struct UsageScanner {
             }
         }
         if isCapturing { keep(bytes, captureStart..<end) }
+    }
+
+    /// Reads a document that lies whole in the octets, as most do, at one go.
+    ///
+    /// - Returns: its length; nil, and nothing is read, where it is cut or no JSON: then it is followed octet by octet.
+    private mutating func takeWhole(_ bytes: RawSpan, into reading: inout UsageReading) -> Int? {
+        var said = reading
+        guard let end = try? takeMembers(of: bytes, at: 0, isInParent: false, into: &said) else { return nil }
+        reading = said
+        role = .none
+        expectsName = false
+        return end
+    }
+
+    /// Reads the members of the object that begins at `open`, and tells where it ends.
+    private func takeMembers(of bytes: RawSpan, at open: Int, isInParent: Bool, into reading: inout UsageReading) throws(JSONFlaw) -> Int {
+        var members = JSONMembers(open: open)
+        while let member = try members.nextHead(in: bytes) {
+            var role = dialect.role(of: MemberName(bytes, member.name), isInParent: isInParent)
+            if member.value >= bytes.byteCount || bytes.octet(member.value) != 0x7B { role = .none }
+            switch role {
+            case .none: members.valueEnded(at: try bytes.jsonValueEnd(from: member.value))
+            case .parent: members.valueEnded(at: try takeMembers(of: bytes, at: member.value, isInParent: true, into: &reading))
+            case .usage:
+                var said = reading
+                guard let end = said.take(at: member.value, of: bytes, in: dialect) else { throw .malformed }
+                if end - member.value <= UsageScanner.objectOctetsMax { reading = said }
+                members.valueEnded(at: end)
+            }
+        }
+        guard let end = members.end else { throw .malformed }
+        return end
     }
 
     /// A line break that stands where the next octets are joined to the last ones.
@@ -229,9 +264,15 @@ struct UsageScanner {
     private mutating func beginUsage(_ bytes: RawSpan, _ index: inout Int, _ end: Int, into reading: inout UsageReading) {
         role = .none
         let rest = bytes.extracting(index..<end)
+        var said = reading
+        if let length = said.take(at: 0, of: rest, in: dialect) {
+            if length <= UsageScanner.objectOctetsMax { reading = said }
+            index += length
+            return
+        }
         do throws(JSONFlaw) {
             let length = try rest.jsonValueEnd(from: 0)
-            if length <= UsageScanner.objectOctetsMax { reading.take(0..<length, of: rest, in: dialect) }
+            if length <= UsageScanner.objectOctetsMax { reading.take(at: 0, of: rest, in: dialect) }
             index += length
         } catch {
             // Cut: nothing else can be wrong with what begins with a brace.
@@ -244,7 +285,7 @@ struct UsageScanner {
 
     private mutating func endUsage(into reading: inout UsageReading) {
         isCapturing = false
-        if !isOverlong { reading.take(0..<captured.count, of: unsafe captured.span.bytes, in: dialect) }
+        if !isOverlong { reading.take(at: 0, of: unsafe captured.span.bytes, in: dialect) }
         captured = []
     }
 

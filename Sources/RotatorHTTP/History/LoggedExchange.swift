@@ -239,13 +239,12 @@ extension [UInt8] {
     fileprivate mutating func append(number: Int64) { appendVariableLength(UInt64(bitPattern: number)) }
 
     fileprivate mutating func append(text: String) {
-        let utf8 = text.utf8
-        if utf8.count <= ExchangeFraming.textOctetsMax {
-            append(fixed: UInt64(utf8.count), count: 2)
-            append(contentsOf: utf8)
-        } else {
-            append(text: TrafficLedger.bounded(text))
-        }
+        let count = text.utf8.count
+        guard count <= ExchangeFraming.textOctetsMax else { return append(text: TrafficLedger.bounded(text)) }
+        append(UInt8(truncatingIfNeeded: count))
+        append(UInt8(truncatingIfNeeded: count >> 8))
+        var text = text
+        text.withUTF8 { unsafe append(contentsOf: $0) }
     }
 
     /// The number whose octets begin at `offset`, the least significant first.

@@ -121,14 +121,15 @@ final class RequestLog: Sendable {
     func append(_ records: [ExchangeRecord], at now: Moment) {
         guard isOn else { return }
         state.withLock { state in
-            for record in records {
+            // By index: a record is seven texts and an array, and here it is only read.
+            for index in records.indices {
                 let id = max(state.lastID + 1, now.nanoseconds / 1_000)
                 state.lastID = id
                 if state.open == nil {
                     state.open = Segment(firstID: id)
                     state.open?.octets.reserveCapacity(segmentMax + 4_096)
                 }
-                ExchangeFraming.append(record, id: id, to: &state.open!.octets)
+                ExchangeFraming.append(records[index], id: id, to: &state.open!.octets)
                 state.open!.unwrittenRecords += 1
                 if state.open!.octets.count >= segmentMax { closeSegment(&state) }
             }

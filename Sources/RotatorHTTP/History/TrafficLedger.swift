@@ -119,10 +119,11 @@ struct TrafficLedger: Sendable {
 
     /// Counts exchanges that have ended by `now`, each in the minute in which it did, unless the ledger has come further: ``timePassed(at:)`` is for when no more is at hand.
     mutating func take(_ records: [ExchangeRecord], at now: Moment) {
-        for record in records {
-            let end = record.startedAt.advanced(byNanoseconds: record.duration)
+        // By index: a record is seven texts and an array, and here it is only read.
+        for index in records.indices {
+            let end = records[index].startedAt.advanced(byNanoseconds: records[index].duration)
             if end.nanoseconds >= minuteEnd, now.nanoseconds >= minuteEnd { begin(at: min(end, now)) }
-            count(record)
+            count(records[index])
         }
     }
 
@@ -140,8 +141,8 @@ struct TrafficLedger: Sendable {
         if !record.client.isEmpty { add(sample, to: index(ofClient: record.client)) }
         if let model = record.model, !model.isEmpty { add(sample, to: index(ofModel: model)) }
         let last = record.attempts.count == record.attemptCount ? record.attempts.count - 1 : -1
-        for (number, attempt) in record.attempts.enumerated() {
-            add(TrafficSample(attempt, answering: number == last ? sample : nil), to: index(of: attempt.key))
+        for number in record.attempts.indices {
+            add(TrafficSample(record.attempts[number], answering: number == last ? sample : nil), to: index(of: record.attempts[number].key))
         }
     }
 

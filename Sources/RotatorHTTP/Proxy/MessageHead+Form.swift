@@ -28,6 +28,21 @@ extension MessageHead {
         }
         return form
     }
+
+    /// Whether a field speaks of limits, quotas or organisations.
+    var concernsAccount: Bool {
+        for line in fields where line.known == .other && name(line).concernsAccount { return true }
+        return false
+    }
+
+    /// Whether a field says that nothing is left of a quota: its value begins with 0.
+    var saysNothingIsLeft: Bool {
+        for line in fields where line.known == .other {
+            let value = value(line)
+            if !value.isEmpty, value[0] == 0x30, name(line).concernsAccount, name(line).namesRemainder { return true }
+        }
+        return false
+    }
 }
 
 extension ByteView {

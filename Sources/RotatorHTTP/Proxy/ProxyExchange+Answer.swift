@@ -119,20 +119,11 @@ extension ProxyExchange {
     /// use for; that nothing is left is told at once.
     func noteAccount(_ head: MessageHead) {
         guard let runtime, let key = lease?.key.id else { return }
-        var isTold = false
-        var isEmpty = false
-        for line in head.fields where line.known == .other {
-            let name = head.name(line)
-            guard name.concernsAccount else { continue }
-            isTold = true
-            if name.count > 9, name.namesRemainder {
-                let value = head.value(line)
-                isEmpty = isEmpty || (!value.isEmpty && value[0] == 0x30)
-            }
-        }
-        guard isTold else { return }
         let now = worker.reactor.now
-        guard runtime.wantsAccount(of: key, isEmpty: isEmpty, at: now) else { return }
+        if !head.saysNothingIsLeft {
+            guard runtime.wantsAccount(of: key, at: now), head.concernsAccount else { return }
+            runtime.accountRead(of: key, at: now)
+        }
         var fields = HeaderFields()
         for line in head.fields where line.known == .other && head.name(line).concernsAccount {
             fields.lines.append(HeaderField(head.name(line).string, head.value(line).string))

@@ -80,13 +80,15 @@ final class UpstreamRuntime {
 }
 
 extension UpstreamRuntime {
-    /// Whether the pool is to be told what an answer says of this key's account.
-    func wantsAccount(of key: KeyID, isEmpty: Bool, at now: Moment) -> Bool {
-        if isEmpty || followsHeadroom { return true }
-        if let last = accountReadAt[key], now.nanoseconds - last < Self.accountPause { return false }
-        accountReadAt[key] = now.nanoseconds
-        return true
+    /// Whether the pool is to be told again that something is left of this key's account.
+    func wantsAccount(of key: KeyID, at now: Moment) -> Bool {
+        if followsHeadroom { return true }
+        guard let last = accountReadAt[key] else { return true }
+        return now.nanoseconds - last >= Self.accountPause
     }
+
+    /// Notes that the pool was told.
+    func accountRead(of key: KeyID, at now: Moment) { if !followsHeadroom { accountReadAt[key] = now.nanoseconds } }
 }
 
 extension ByteView {
