@@ -357,11 +357,7 @@ def test_what_was_decided_while_a_store_was_away_is_known_to_both_afterwards(cou
 def test_one_line_tells_of_the_loss_and_one_of_the_return(course):
     for lines in course.lines:
         lost, back = [line for line in lines if LOST.search(line)], [line for line in lines if BACK.search(line)]
-        if "refuses the user or the password" in lost[0]:
-            # A connection that was let in before the change goes on working while new ones are refused: each loss still has its return.
-            assert 1 <= len(lost) == len(back) <= 4, "\n".join(lines)
-        else:
-            assert len(lost) == 1 and len(back) == 1, "\n".join(lines)
+        assert len(lost) == 1 and len(back) == 1, "\n".join(lines)
         assert re.search(r"\b(warning|error)\b", lost[0], re.I), lost
         assert not any(PASSWORD in line or "another-password" in line for line in lines)
 
