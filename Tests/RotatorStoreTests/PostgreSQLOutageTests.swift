@@ -180,8 +180,39 @@ import Testing
         }
     }
 
-    private func opened(_ server: PostgreSQLServer) async throws -> PostgreSQLStore {
-        let store = try await PostgreSQLStore.open(StoreURL(server.location(of: "postgres")), sealing: key)
+    @Test func `once one connection is let in again, no other goes on saying that it was refused`() async throws {
+        let server = try await PostgreSQLServer.start()
+        let database = try await server.newDatabase()
+        let store = try await opened(server, in: database)
+        let entry = AuditEntry(at: Moment(seconds: 1), actor: "a", action: "b", subject: "c")
+        // One call for each connection that is not the ping's: what reads, what writes, what is written in passing.
+        func codes() async -> [StoreError.Code?] {
+            [
+                await code { try await store.services() }, await code { try await store.deleteHistory(.minute, before: 0) },
+                await code { try await store.append(entry) },
+            ]
+        }
+        #expect(await codes() == [nil, nil, nil])
+        // Pauses are at random: three times, so that one of them is under way when the ping's connection is let in.
+        for _ in 0..<3 {
+            _ = try await server.query("ALTER DATABASE \(database) ALLOW_CONNECTIONS false", in: "postgres")
+            _ = try await server.query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '\(database)'", in: "postgres")
+            // Until pauses are as long as half a second.
+            let end = clock.now + .milliseconds(1_500)
+            while clock.now < end {
+                #expect(await codes() == [.unavailable, .unavailable, .unavailable])
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            _ = try await server.query("ALTER DATABASE \(database) ALLOW_CONNECTIONS true", in: "postgres")
+            try await eventually(within: .seconds(3)) { await code { try await store.ping() } == nil }
+            #expect(await codes() == [nil, nil, nil])
+            #expect(store.isReachable)
+        }
+        await store.close()
+    }
+
+    private func opened(_ server: PostgreSQLServer, in database: String = "postgres") async throws -> PostgreSQLStore {
+        let store = try await PostgreSQLStore.open(StoreURL(server.location(of: database)), sealing: key)
         try await store.migrate()
         return store
     }

@@ -7,8 +7,10 @@ final class PostgreSQLCondition: Sendable {
     private struct Content {
         var health = StoreHealth.reachable
         var outage: StoreError?
-        /// Grows each time that the server is back: then no session waits any longer before it connects.
+        /// Grows each time that the server is back: then no session trusts a connection that it made before.
         var recoveries = 0
+        /// Grows with each connection that is made: then no session goes on by a refusal of its own.
+        var admissions = 0
         var isCheckWanted = false
         var isClosing = false
         /// What the listening session waits for at present.
@@ -26,6 +28,12 @@ final class PostgreSQLCondition: Sendable {
 
     /// How often the server has come back.
     var recoveries: Int { content.withLock { $0.recoveries } }
+
+    /// How often the server has let a session in.
+    var admissions: Int { content.withLock { $0.admissions } }
+
+    /// The server has let a session in.
+    func sessionIsAdmitted() { content.withLock { $0.admissions += 1 } }
 
     /// Whether the store is being closed, so that nothing is to be begun.
     var isClosing: Bool { content.withLock { $0.isClosing } }

@@ -58,7 +58,7 @@ actor PostgreSQLSession {
     private var alarms: [Int: StoreLoop.Timer] = [:]
     private var watch: StoreLoop.Watch?
     private var backoff = ReconnectionBackoff()
-    private var lastRefusal: (error: PostgreSQLError, nextAttempt: Instant, recoveries: Int)?
+    private var lastRefusal: (error: PostgreSQLError, nextAttempt: Instant, admissions: Int)?
 
     init(loop: StoreLoop, connector: PostgreSQLConnector, condition: PostgreSQLCondition, sealer: Sealer, storeID: String) {
         self.loop = loop
@@ -229,14 +229,17 @@ actor PostgreSQLSession {
             if madeAfter == condition.recoveries, connection.takeInput(), connection.takeInput() { return }
             disconnect()
         }
-        if let last = lastRefusal, last.recoveries == condition.recoveries, Instant.now < last.nextAttempt { throw last.error }
+        let admissions = condition.admissions
+        // What one session was refused for is over for all once another has been let in.
+        if let last = lastRefusal, last.admissions == admissions, Instant.now < last.nextAttempt { throw last.error }
         do throws(PostgreSQLError) {
             try await connectAnew(until: min(deadline, .now + Limit.connecting))
+            condition.sessionIsAdmitted()
             backoff.reset()
             lastRefusal = nil
         } catch {
             disconnect()
-            lastRefusal = (error, .now + backoff.next(), madeAfter)
+            lastRefusal = (error, .now + backoff.next(), admissions)
             throw error
         }
     }
