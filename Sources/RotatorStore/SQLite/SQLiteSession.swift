@@ -208,3 +208,27 @@ struct SQLiteSession: ~Copyable {
         }
     }
 }
+
+/// What the files beside this one read with.
+extension SQLiteSession {
+    /// What `transform` makes of each row; the parameters are bound in their order.
+    func mapping<Value>(
+        _ sql: StaticString, on parameters: Int64..., transform: (borrowing PreparedStatement) throws(StoreError) -> Value
+    ) throws(StoreError) -> [Value] {
+        var statement = try naming { connection throws(SQLiteError) in
+            var statement = try PreparedStatement(sql, on: connection)
+            for (index, value) in parameters.enumerated() { try statement.bind(value, at: CInt(index + 1)) }
+            return statement
+        }
+        return try all(&statement, transform: transform)
+    }
+
+    /// What `transform` makes of each row of a statement whose parameters are bound.
+    func all<Value>(
+        _ statement: inout PreparedStatement, transform: (borrowing PreparedStatement) throws(StoreError) -> Value
+    ) throws(StoreError) -> [Value] {
+        var values: [Value] = []
+        while try naming({ _ throws(SQLiteError) in try statement.step() }) { values.append(try transform(statement)) }
+        return values
+    }
+}
