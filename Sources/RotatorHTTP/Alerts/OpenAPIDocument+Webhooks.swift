@@ -13,10 +13,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/WebhookPage" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 503))
               }
             },
             "post": {
@@ -30,12 +27,7 @@ extension OpenAPIDocument {
                   "description": "The webhook", "headers": { "Location": { "schema": { "type": "string" } } },
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Webhook" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 409, 413, 503))
               }
             }
           },
@@ -45,11 +37,7 @@ extension OpenAPIDocument {
               "operationId": "getWebhook", "tags": ["alerts"], "summary": "Read a webhook",
               "responses": {
                 "200": { "$ref": "#/components/responses/Webhook" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             },
             "patch": {
@@ -61,25 +49,14 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "$ref": "#/components/responses/Webhook" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             },
             "delete": {
               "operationId": "deleteWebhook", "tags": ["alerts"], "summary": "Remove a webhook: what waits for it is not sent any more",
               "responses": {
                 "204": { "description": "It is gone" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -92,12 +69,7 @@ extension OpenAPIDocument {
                   "description": "What came of it, within 10 s",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/WebhookTest" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -109,11 +81,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "All of them", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/DeliveryList" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           }

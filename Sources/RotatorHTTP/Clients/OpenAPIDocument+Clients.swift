@@ -11,10 +11,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ClientPage" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 503))
               }
             },
             "post": {
@@ -29,12 +26,7 @@ extension OpenAPIDocument {
                   "description": "The client, with its key", "headers": { "Location": { "schema": { "type": "string" } } },
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/MadeClient" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 409, 413, 503))
               }
             }
           },
@@ -44,11 +36,7 @@ extension OpenAPIDocument {
               "operationId": "getClient", "tags": ["clients"], "summary": "Read a client key and what it has used",
               "responses": {
                 "200": { "$ref": "#/components/responses/Client" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             },
             "patch": {
@@ -59,25 +47,14 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "$ref": "#/components/responses/Client" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             },
             "delete": {
               "operationId": "deleteClient", "tags": ["clients"], "summary": "Remove a client key: it is good for nothing from now on",
               "responses": {
                 "204": { "description": "It is gone" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           }

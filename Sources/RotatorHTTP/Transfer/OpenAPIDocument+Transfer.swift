@@ -24,10 +24,7 @@ extension OpenAPIDocument {
                   "headers": { "Content-Disposition": { "schema": { "type": "string" } } },
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Catalogue" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 503))
               }
             }
           },
@@ -55,11 +52,7 @@ extension OpenAPIDocument {
                   "description": "What was done, or would be",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ImportReport" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 413, 503))
               }
             }
           }

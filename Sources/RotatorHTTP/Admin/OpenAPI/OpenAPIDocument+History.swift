@@ -23,11 +23,7 @@ extension OpenAPIDocument {
               ],
               "responses": {
                 "200": { "description": "Statistics", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Stats" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -53,11 +49,7 @@ extension OpenAPIDocument {
               ],
               "responses": {
                 "200": { "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/RequestPage" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -72,11 +64,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "Newest first", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/RequestTraces" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -86,11 +74,7 @@ extension OpenAPIDocument {
               "description": "Server-sent events: `counters` each second (Counters), `key_state` (KeyStateChange), `store` ({is_up}). Ends when the token does.",
               "responses": {
                 "200": { "description": "A stream", "content": { "text/event-stream": { "schema": { "type": "string" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           }

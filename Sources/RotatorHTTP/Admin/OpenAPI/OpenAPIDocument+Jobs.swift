@@ -14,13 +14,7 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "202": { "$ref": "#/components/responses/JobAccepted" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             }
           },
@@ -33,10 +27,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/JobPage" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 503))
               }
             }
           },
@@ -57,11 +48,7 @@ extension OpenAPIDocument {
               ],
               "responses": {
                 "200": { "$ref": "#/components/responses/Job" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -71,13 +58,7 @@ extension OpenAPIDocument {
               "operationId": "cancelJob", "tags": ["jobs"], "summary": "End a job; what it has found out stays",
               "responses": {
                 "200": { "$ref": "#/components/responses/Job" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             }
           },
@@ -90,13 +71,7 @@ extension OpenAPIDocument {
                   "description": "How many there were",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/DeletedCount" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             }
           },
@@ -106,13 +81,7 @@ extension OpenAPIDocument {
               "operationId": "retestKeys", "tags": ["jobs"], "summary": "Try the keys that the job did not find good once more, in a new job",
               "responses": {
                 "202": { "$ref": "#/components/responses/JobAccepted" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             }
           }

@@ -25,12 +25,7 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "description": "A token", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Token" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "429": { "$ref": "#/components/responses/TooManyRequests" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 413, 429, 503))
               }
             }
           },
@@ -41,9 +36,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "Settings", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/AppConfig" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 405, 503))
               }
             }
           },
@@ -55,10 +48,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ServicePage" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 503))
               }
             },
             "post": {
@@ -70,12 +60,7 @@ extension OpenAPIDocument {
                   "headers": { "Location": { "description": "Its path", "schema": { "type": "string" } } },
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Service" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 409, 413, 503))
               }
             }
           },
@@ -85,11 +70,7 @@ extension OpenAPIDocument {
               "operationId": "getService", "tags": ["services"], "summary": "One service",
               "responses": {
                 "200": { "$ref": "#/components/responses/Service" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             },
             "put": {
@@ -98,13 +79,7 @@ extension OpenAPIDocument {
               "requestBody": { "$ref": "#/components/requestBodies/Service" },
               "responses": {
                 "200": { "$ref": "#/components/responses/Service" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             },
             "patch": {
@@ -116,25 +91,14 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "$ref": "#/components/responses/Service" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             },
             "delete": {
               "operationId": "deleteService", "tags": ["services"], "summary": "Remove a service and its keys",
               "responses": {
                 "204": { "description": "It is gone" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -148,12 +112,7 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "$ref": "#/components/responses/Service" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -180,11 +139,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/KeyPage" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             },
             "post": {
@@ -199,13 +154,7 @@ extension OpenAPIDocument {
                   "headers": { "Location": { "description": "Its path", "schema": { "type": "string" } } },
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Key" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "409": { "$ref": "#/components/responses/Conflict" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 409, 413, 503))
               }
             },
             "delete": {
@@ -215,12 +164,7 @@ extension OpenAPIDocument {
                   "description": "How many there were",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/DeletedCount" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -241,12 +185,7 @@ extension OpenAPIDocument {
                   "description": "What became of them",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/KeyBatchResult" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -256,11 +195,7 @@ extension OpenAPIDocument {
               "operationId": "exportKeys", "tags": ["keys"], "summary": "All key values of a service; audited",
               "responses": {
                 "200": { "description": "One key a line", "content": { "text/plain": { "schema": { "type": "string" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -272,11 +207,7 @@ extension OpenAPIDocument {
               "operationId": "getKey", "tags": ["keys"], "summary": "One key",
               "responses": {
                 "200": { "$ref": "#/components/responses/Key" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             },
             "patch": {
@@ -287,24 +218,14 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "$ref": "#/components/responses/Key" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             },
             "delete": {
               "operationId": "deleteKey", "tags": ["keys"], "summary": "Remove a key",
               "responses": {
                 "204": { "description": "It is gone" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -314,12 +235,7 @@ extension OpenAPIDocument {
               "operationId": "resetKey", "tags": ["keys"], "summary": "Clear a key's rests and failures",
               "responses": {
                 "200": { "$ref": "#/components/responses/Key" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -334,10 +250,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/AuditPage" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 405, 503))
               }
             }
           },

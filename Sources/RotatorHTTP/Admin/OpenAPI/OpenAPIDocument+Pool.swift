@@ -17,12 +17,7 @@ extension OpenAPIDocument {
                   "description": "How many there were, and for how many of them there was something to do",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/KeyBulkResult" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -45,11 +40,7 @@ extension OpenAPIDocument {
                   "description": "One page of keys, and what holds for all",
                   "content": { "application/json": { "schema": { "$ref": "#/components/schemas/PoolExplanation" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -61,11 +52,7 @@ extension OpenAPIDocument {
                 "200": {
                   "description": "Counts", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/PoolSummary" } } }
                 },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           }

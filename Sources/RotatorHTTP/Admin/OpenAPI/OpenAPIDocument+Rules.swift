@@ -9,11 +9,7 @@ extension OpenAPIDocument {
               "operationId": "getServiceRules", "tags": ["rules"], "summary": "The rules in force for a service",
               "responses": {
                 "200": { "description": "The table", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ServiceRules" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             },
             "put": {
@@ -25,24 +21,14 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "description": "The table", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ServiceRules" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             },
             "delete": {
               "operationId": "resetServiceRules", "tags": ["rules"], "summary": "Back to the rules of the service's format",
               "responses": {
                 "204": { "description": "The format's own rules are in force" },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           },
@@ -55,11 +41,7 @@ extension OpenAPIDocument {
               "operationId": "getFormatRules", "tags": ["rules"], "summary": "The rules that a format has by default",
               "responses": {
                 "200": { "description": "The table", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/FormatRules" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 503))
               }
             }
           },
@@ -73,12 +55,7 @@ extension OpenAPIDocument {
               },
               "responses": {
                 "200": { "description": "The explanation", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/RuleExplanation" } } } },
-                "400": { "$ref": "#/components/responses/BadRequest" },
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "404": { "$ref": "#/components/responses/NotFound" },
-                "405": { "$ref": "#/components/responses/MethodNotAllowed" },
-                "413": { "$ref": "#/components/responses/ContentTooLarge" },
-                "503": { "$ref": "#/components/responses/ServiceUnavailable" }
+                \#(refusals(400, 401, 404, 405, 413, 503))
               }
             }
           }
