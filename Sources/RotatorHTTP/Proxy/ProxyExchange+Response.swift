@@ -156,7 +156,7 @@ extension ProxyExchange {
         return id
     }
 
-    var requestIDText: String { ProxyExchange.saneID(request)?.string ?? hexText(generatedID) }
+    var requestIDText: String { ProxyExchange.saneID(request)?.string ?? String(requestIDHex: generatedID) }
     var serviceSlug: String { runtime?.upstream.record.configuration.slug ?? "" }
 
     func relay(_ bytes: ByteView) {

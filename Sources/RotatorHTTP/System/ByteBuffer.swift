@@ -185,3 +185,11 @@ final class BufferPool {
         spare.append(buffer)
     }
 }
+
+extension ByteBuffer {
+    /// For buffers that carried a credential.
+    func eraseAndGive(to pool: BufferPool) {
+        erase()
+        pool.give(self)
+    }
+}
