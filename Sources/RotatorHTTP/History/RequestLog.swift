@@ -121,7 +121,8 @@ final class RequestLog: Sendable {
     func append(_ records: [ExchangeRecord], at now: Moment) {
         guard isOn else { return }
         state.withLock { state in
-            // By index: a record is seven texts and an array, and here it is only read.
+            // As a span: a record is seven texts and an array, and here it is only read.
+            let records = records.span
             for index in records.indices {
                 let id = max(state.lastID + 1, now.nanoseconds / 1_000)
                 state.lastID = id

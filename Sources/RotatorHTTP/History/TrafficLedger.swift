@@ -119,7 +119,8 @@ struct TrafficLedger: Sendable {
 
     /// Counts exchanges that have ended by `now`, each in the minute in which it did, unless the ledger has come further: ``timePassed(at:)`` is for when no more is at hand.
     mutating func take(_ records: [ExchangeRecord], at now: Moment) {
-        // By index: a record is seven texts and an array, and here it is only read.
+        // As a span: a record is seven texts and an array, and here it is only read.
+        let records = records.span
         for index in records.indices {
             let end = records[index].startedAt.advanced(byNanoseconds: records[index].duration)
             if end.nanoseconds >= minuteEnd, now.nanoseconds >= minuteEnd { begin(at: min(end, now)) }

@@ -20,7 +20,7 @@ final class ExchangeRecording: DeadlineTarget {
 
     func add(_ record: consuming ExchangeRecord) {
         if records.isEmpty { reactor.deadlines.set(deadline, to: reactor.now.advanced(byNanoseconds: Self.patience)) }
-        records.append(record)
+        records.append(consume record)
         if records.count >= Self.countMax { flush() }
     }
 

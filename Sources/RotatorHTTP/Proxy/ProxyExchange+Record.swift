@@ -7,6 +7,11 @@ extension ProxyExchange {
     /// Hands on the record of an exchange of a known client. Strangers leave none: they could fill the log.
     func record(status: Int, usage: TokenUsage?, at now: Moment) {
         guard worker.recordsExchanges, let client else { return }
+        // Handed on as it comes out, so that it is moved and not copied.
+        worker.record(made(of: client, status: status, usage: usage, at: now))
+    }
+
+    private func made(of client: Client, status: Int, usage: TokenUsage?, at now: Moment) -> ExchangeRecord {
         var record = ExchangeRecord(
             // Where no service was found the path is not repeated: a client may have put a credential there.
             requestID: requestIDText, startedAt: startedAt, slug: runtime?.upstream.record.configuration.slug ?? "",
@@ -24,7 +29,7 @@ extension ProxyExchange {
         record.attempts = log.attempts(since: startedAt)
         record.attemptCount = machine.attempts
         record.usage = usage
-        worker.record(record)
+        return record
     }
 }
 

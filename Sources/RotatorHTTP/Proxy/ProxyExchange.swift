@@ -423,6 +423,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         runtime?.metrics.count(status: status, duration: now.nanoseconds - startedAt.nanoseconds, firstByte: firstByteAt.map { $0.nanoseconds - startedAt.nanoseconds })
         if isAdmitted { client?.meter?.ended(tokens: usage?.total, at: now) }
         record(status: status, usage: usage, at: now)
+        guard worker.logsExchanges else { return }
         worker.logger.debug("exchange", metadata: [
             "service": "\(serviceSlug)", "request": "\(requestIDText)", "client": "\(client?.name ?? "")", "status": "\(status)", "attempts": "\(machine.attempts)",
             "milliseconds": "\((now - startedAt).wholeNanoseconds / 1_000_000)",

@@ -52,6 +52,8 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     let settings: ProxySettings
     let spans: Spans
     let logger: Logger
+    /// Whether the log is told of each exchange: asked once, since a logger is handed out as a copy.
+    let logsExchanges: Bool
     let connector: Connector
     let queryKeyName: ByteBuffer
     let openAIAdapter: any Adapter
@@ -92,6 +94,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         self.adapters = adapters
         self.shared = shared
         self.logger = logger
+        logsExchanges = logger.logLevel <= .debug
         connector = Connector(reactor: reactor, settings: settings)
         snapshot = catalogue.snapshot
         requestNumber = UInt64.random(in: .min ... .max)
@@ -302,7 +305,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     var recordsExchanges: Bool { recording != nil }
 
     /// Hands on what is remembered of an exchange that has ended.
-    func record(_ record: consuming ExchangeRecord) { recording?.add(record) }
+    func record(_ record: consuming ExchangeRecord) { recording?.add(consume record) }
 
     // MARK: Errors before the service is known
 
