@@ -65,8 +65,36 @@ public struct ExchangeRecord: Sendable, Hashable {
         attemptCount = 0
     }
 
+    /// A whole record, made in place.
+    package init(
+        requestID: String, startedAt: Moment, service: ServiceID?, slug: String, client: String, clientID: ClientID?, model: String?, method: String, status: Int,
+        errorCode: ProxyError.Code?, isStream: Bool, ending: Ending, duration: Int64, firstByte: Int64?, attempts: [AttemptRecord], attemptCount: Int, usage: TokenUsage?
+    ) {
+        self.requestID = requestID
+        self.startedAt = startedAt
+        self.service = service
+        self.slug = slug
+        self.client = client
+        self.clientID = clientID
+        self.model = model
+        self.method = method
+        self.status = status
+        self.errorCode = errorCode
+        self.isStream = isStream
+        self.ending = ending
+        self.duration = duration
+        self.firstByte = firstByte
+        self.attempts = attempts
+        self.attemptCount = attemptCount
+        self.usage = usage
+    }
+
     /// Whether it counts as failed: what the client got was an error that is not of its own making, or broke off.
-    public var isFailure: Bool { status >= 500 || status == 429 || ending == .upstreamBrokeOff || errorCode == .noAvailableKey }
+    public var isFailure: Bool { Self.isFailure(status: status, ending: ending, errorCode: errorCode) }
+
+    package static func isFailure(status: Int, ending: Ending, errorCode: ProxyError.Code?) -> Bool {
+        status >= 500 || status == 429 || ending == .upstreamBrokeOff || errorCode == .noAvailableKey
+    }
 }
 
 /// One attempt of an exchange.

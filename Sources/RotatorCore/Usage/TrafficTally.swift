@@ -16,6 +16,8 @@ public struct TrafficTally: Sendable, Hashable {
     public var durations = DurationHistogram()
     /// From a request's head to the first octet of its answer.
     public var firstBytes = DurationHistogram()
+    /// From a request's head to the beginning of the attempt that gave its answer: what was added to the provider's own time. Of services alone.
+    public var additions = DurationHistogram()
 
     /// Nothing yet.
     public init() {}
@@ -32,30 +34,38 @@ public struct TrafficTally: Sendable, Hashable {
         usage.add(other.usage)
         durations.add(other.durations)
         firstBytes.add(other.firstBytes)
+        additions.add(other.additions)
     }
 
     // MARK: As octets
 
     /// The tally in a compact form that ``init(octets:)`` reads: a version, then numbers of variable length.
     public var octets: [UInt8] {
-        var out: [UInt8] = [1]
+        var out: [UInt8] = [additions.isEmpty ? 1 : 2]
         for number in [requests, failures, attempts, unknownUsage, usage.input, usage.output, usage.cachedInput, usage.reasoning] {
             out.appendVariableLength(UInt64(max(0, number)))
         }
         for histogram in [durations, firstBytes] { histogram.append(to: &out) }
+        // The first version had no more than that, and a tally without additions is written as it was.
+        if !additions.isEmpty { additions.append(to: &out) }
         return out
     }
 
     /// The tally that ``octets`` wrote; nil for anything else.
     public init?(octets: [UInt8]) {
         var rest = octets[...]
-        guard rest.popFirst() == 1 else { return nil }
+        guard let version = rest.popFirst(), 1...2 ~= version else { return nil }
         var numbers: [Int64] = []
         for _ in 0..<8 {
             guard let number = rest.popVariableLength(), number <= UInt64(Int64.max) else { return nil }
             numbers.append(Int64(number))
         }
-        guard let durations = DurationHistogram(from: &rest), let firstBytes = DurationHistogram(from: &rest), rest.isEmpty else { return nil }
+        guard let durations = DurationHistogram(from: &rest), let firstBytes = DurationHistogram(from: &rest) else { return nil }
+        if version == 2 {
+            guard let additions = DurationHistogram(from: &rest), !additions.isEmpty else { return nil }
+            self.additions = additions
+        }
+        guard rest.isEmpty else { return nil }
         (requests, failures, attempts, unknownUsage) = (numbers[0], numbers[1], numbers[2], numbers[3])
         usage = TokenUsage(input: numbers[4], output: numbers[5], cachedInput: numbers[6], reasoning: numbers[7])
         self.durations = durations
@@ -79,6 +89,9 @@ public struct DurationHistogram: Sendable, Hashable {
 
     /// None yet.
     public init() {}
+
+    /// Whether there are none.
+    public var isEmpty: Bool { counts.isEmpty }
 
     /// How many there were.
     public var count: UInt64 { counts.reduce(0, +) }

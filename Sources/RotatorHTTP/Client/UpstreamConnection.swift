@@ -131,7 +131,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     private var hasPeerClosed = false
     private var isParked = false
     private var releasedInBatch: UInt64 = 0
-    private lazy var deadline = Deadline(target: self)
+    private let deadline = Deadline()
     private static let idleNanoseconds: Int64 = 55_000_000_000
 
     init(origin: Origin, reactor: Reactor, fd: Int32, tls: ConnectAttempt?) {
@@ -139,6 +139,8 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         self.reactor = reactor
         self.fd = fd
         self.tls = tls
+        super.init()
+        deadline.target = self
     }
 
     override func ready(_ mask: UInt32) {
@@ -274,6 +276,7 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
         stage = nil
         isReadable = false
         releasedInBatch = reactor.batchNumber
+        reactor.setIdle(true, self)
         reactor.deadlines.set(deadline, to: reactor.now.advanced(byNanoseconds: UpstreamConnection.idleNanoseconds))
         origin.keep(self)
     }
@@ -281,10 +284,12 @@ final class UpstreamConnection: Pollable, DeadlineTarget {
     func isStillQuiet() -> Bool {
         reactor.deadlines.clear(deadline)
         if isClosed || hasPeerClosed { return false }
+        reactor.setIdle(false, self)
         // A close, or octets that nobody asked for, may stand in the socket that the present batch has not told yet.
         if tls != nil { return hasOnlyRecords }
-        // Read until it was empty within this very batch: there is nothing that it could have told since.
-        return releasedInBatch == reactor.batchNumber || Syscall.isQuiet(fd)
+        // Read until it was empty within this very batch, or idle when the batch was fetched, which told nothing of it: only what has come since then can be
+        // unknown, and that could as well come after any look at the socket.
+        return releasedInBatch == reactor.batchNumber || reactor.isBatchComplete || Syscall.isQuiet(fd)
     }
 
     func deadlinePassed(_ deadline: Deadline) {

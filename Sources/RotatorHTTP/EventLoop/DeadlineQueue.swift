@@ -16,11 +16,19 @@ final class Deadline {
     // The moment under which the heap sorts it; never later than `wanted`.
     fileprivate var queued = Moment.distantFuture
     fileprivate(set) var wanted = Moment.distantFuture
-    private unowned let target: any DeadlineTarget
+    /// Whom to tell: set once, when it is made, by the object that owns this one and takes it out of its queue before it goes.
+    unowned var target: (any DeadlineTarget)!
     // The target, kept alive while the queue may tell it. Not weak: that would put each target's reference count into a table of its own.
     fileprivate var told: (any DeadlineTarget)?
 
-    init(target: any DeadlineTarget) { self.target = target }
+    /// One whose target is set before anything is asked for.
+    init() {}
+
+    /// One that tells `target`.
+    convenience init(target: any DeadlineTarget) {
+        self.init()
+        self.target = target
+    }
 
     fileprivate func entered(_ position: Int) {
         self.position = position

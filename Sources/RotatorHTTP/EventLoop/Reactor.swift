@@ -30,6 +30,7 @@ enum Readiness {
     private struct Slot {
         var pollable: Pollable?
         var generation: UInt32 = 0
+        var isIdle = false
     }
 
     /// The number of the reactor within its server, from 0.
@@ -38,6 +39,8 @@ enum Readiness {
     private(set) var now: Moment
     /// Grows by one with each batch of events.
     private(set) var batchNumber: UInt64 = 0
+    /// Whether the present batch has told everything that had happened when it was fetched: what is still idle then was quiet at that moment.
+    private(set) var isBatchComplete = false
     let clock: SystemClock
     let deadlines = DeadlineQueue()
     let buffers = BufferPool()
@@ -57,7 +60,7 @@ enum Readiness {
     private var deferred: [Pollable] = []
     private var isStopped = false
     private let events: UnsafeMutableRawPointer
-    private static let batch = 256
+    private static let batch: Int32 = 256
 
     init(number: Int, clock: SystemClock) throws(SystemError) {
         self.number = number
@@ -69,7 +72,7 @@ enum Readiness {
         guard wakeup >= 0 else { throw SystemError(call: "eventfd", code: errno) }
         unsafe scratchStart = .allocate(byteCount: Reactor.scratchCapacity + 2 * Reactor.scratchMargin, alignment: 64)
         unsafe scratch = scratchStart + Reactor.scratchMargin
-        unsafe events = .allocate(byteCount: Int(rotator_epoll_event_size) * Reactor.batch, alignment: 16)
+        unsafe events = .allocate(byteCount: Int(rotator_epoll_event_size) * Int(Reactor.batch), alignment: 16)
         // The wakeup's data is beyond every slot.
         guard rotator_epoll_ctl(epoll, EPOLL_CTL_ADD, wakeup, Readiness.input | Readiness.edge, .max) == 0 else {
             throw SystemError(call: "epoll_ctl", code: errno)
@@ -122,9 +125,13 @@ enum Readiness {
         release(pollable)
     }
 
+    /// Says whether a pollable waits for nothing: it is then told of its events before anything else of their batch happens.
+    func setIdle(_ isIdle: Bool, _ pollable: Pollable) { slots[pollable.slot].isIdle = isIdle }
+
     private func release(_ pollable: Pollable) {
         let slot = pollable.slot
         slots[slot].pollable = nil
+        slots[slot].isIdle = false
         slots[slot].generation &+= 1
         freeSlots.append(slot)
         pollable.slot = -1
@@ -149,9 +156,10 @@ enum Readiness {
                 // Rounded up, so that the loop does not spin through the last millisecond.
                 timeout = Int32(clamping: max(0, (next.nanoseconds - now.nanoseconds + 999_999) / 1_000_000))
             }
-            let count = unsafe rotator_epoll_wait(epoll, events, Int32(Reactor.batch), timeout)
+            let count = unsafe rotator_epoll_wait(epoll, events, Reactor.batch, timeout)
             now = clock.now()
             batchNumber &+= 1
+            tellIdle(count)
             for index in 0..<max(0, count) {
                 let data = unsafe rotator_epoll_data(events, index)
                 if data == .max {
@@ -159,8 +167,9 @@ enum Readiness {
                     continue
                 }
                 let slot = Int(data & 0xFFFF_FFFF)
-                guard slot < slots.count, slots[slot].generation == UInt32(data >> 32), let pollable = slots[slot].pollable else { continue }
-                unsafe pollable.ready(rotator_epoll_mask(events, index))
+                let mask = unsafe rotator_epoll_mask(events, index)
+                guard mask != 0, slot < slots.count, slots[slot].generation == UInt32(data >> 32), let pollable = slots[slot].pollable else { continue }
+                pollable.ready(mask)
             }
             deadlines.fire(at: now)
             if !deferred.isEmpty {
@@ -169,6 +178,20 @@ enum Readiness {
                 for pollable in batch { pollable.resume() }
             }
         }
+    }
+
+    /// Tells those of the batch that are idle what has happened to them, before anybody can take one of them into use.
+    private func tellIdle(_ count: Int32) {
+        isBatchComplete = false
+        for index in 0..<max(0, count) {
+            let data = unsafe rotator_epoll_data(events, index)
+            let slot = Int(data & 0xFFFF_FFFF)
+            guard slot < slots.count, slots[slot].isIdle, slots[slot].generation == UInt32(data >> 32), let pollable = slots[slot].pollable else { continue }
+            let mask = unsafe rotator_epoll_mask(events, index)
+            unsafe rotator_epoll_clear(events, index)
+            pollable.ready(mask)
+        }
+        isBatchComplete = count >= 0 && count < Reactor.batch
     }
 
     private func drainInbox() {

@@ -170,7 +170,7 @@ struct HeadParser {
         while end > start, text[end - 1] == 0x20 || text[end - 1] == 0x09 { end -= 1 }
         guard text[start..<end].isFieldValue else { throw .malformed("field value") }
         let (known, isAlias) = KnownField.of(text[0..<colon])
-        head.fields.append(FieldLine(
+        head.append(FieldLine(
             nameStart: UInt32(line.lowerBound), nameCount: UInt16(colon), known: known, isAlias: isAlias,
             valueStart: UInt32(line.lowerBound + start), valueCount: UInt32(end - start)))
         if known != .other, !isAlias { try note(known, text[start..<end], head) }

@@ -13,6 +13,9 @@ enum KnownField: UInt8 {
     case contentType, xRequestID, anthropicVersion, xShouldRetry, xRotator, retryAfter, contentEncoding
     /// A client's credential for us, found and taken out.
     case removed
+
+    /// How many there are.
+    static let count = Int(KnownField.removed.rawValue) + 1
 }
 
 /// One field line as offsets into its head.
@@ -26,10 +29,34 @@ struct FieldLine {
     var valueCount: UInt32
 }
 
+/// The field lines of a head, in order. Valid until the head is changed or given back.
+///
+/// Trivial on purpose: the lines are walked several times for each message, and a walk over an array counts references.
+@safe struct FieldLines: RandomAccessCollection {
+    private let lines: UnsafePointer<FieldLine>
+    let count: Int
+
+    fileprivate init(_ lines: UnsafePointer<FieldLine>, count: Int) {
+        unsafe self.lines = lines
+        self.count = count
+    }
+
+    var startIndex: Int { 0 }
+    var endIndex: Int { count }
+
+    @inline(__always) subscript(index: Int) -> FieldLine {
+        precondition(UInt(bitPattern: index) < UInt(bitPattern: count), "a line outside its head")
+        return unsafe lines[index]
+    }
+}
+
 /// A parsed request or response head: its octets, and where its fields lie in them. Reused from message to message.
-final class MessageHead {
+@safe final class MessageHead {
     let bytes = ByteBuffer(capacity: 2048)
-    var fields: [FieldLine] = []
+    private let lines = UnsafeMutablePointer<FieldLine>.allocate(capacity: HTTPLimits.fieldCount)
+    private var lineCount = 0
+    // For each known name, the first line that has it in its own spelling; -1 where there is none.
+    private let firstLines = UnsafeMutablePointer<Int16>.allocate(capacity: KnownField.count)
 
     // Request line
     var method: Range<Int> = 0..<0
@@ -49,11 +76,17 @@ final class MessageHead {
     var namesFieldsInConnection = false
     var expectsContinue = false
 
-    init() { fields.reserveCapacity(32) }
+    init() { unsafe firstLines.initialize(repeating: -1, count: KnownField.count) }
+
+    deinit {
+        unsafe lines.deallocate()
+        unsafe firstLines.deallocate()
+    }
 
     func reset() {
         bytes.removeAll()
-        fields.removeAll(keepingCapacity: true)
+        lineCount = 0
+        unsafe firstLines.update(repeating: -1, count: KnownField.count)
         method = 0..<0
         target = 0..<0
         status = 0
@@ -65,6 +98,27 @@ final class MessageHead {
         connectionKeepAlive = false
         namesFieldsInConnection = false
         expectsContinue = false
+    }
+
+    /// The field lines.
+    var fields: FieldLines { @inline(__always) get { unsafe FieldLines(lines, count: lineCount) } }
+
+    /// Adds a line; there are fewer than ``HTTPLimits/fieldCount``.
+    @inline(__always) func append(_ line: FieldLine) {
+        precondition(lineCount < HTTPLimits.fieldCount, "no more lines than a head may have")
+        unsafe (lines + lineCount).initialize(to: line)
+        let known = Int(line.known.rawValue)
+        if !line.isAlias, unsafe firstLines[known] < 0 { unsafe firstLines[known] = Int16(lineCount) }
+        lineCount += 1
+    }
+
+    /// Marks a line as a credential that was taken out.
+    func markRemoved(_ index: Int) {
+        precondition(index >= 0 && index < lineCount, "a line outside its head")
+        let known = unsafe lines[index].known
+        unsafe lines[index].known = .removed
+        guard unsafe Int(firstLines[Int(known.rawValue)]) == index else { return }
+        unsafe firstLines[Int(known.rawValue)] = Int16(fields.firstIndex { $0.known == known && !$0.isAlias } ?? -1)
     }
 
     @inline(__always) func name(_ line: FieldLine) -> ByteView {
@@ -80,8 +134,8 @@ final class MessageHead {
 
     /// The value of the first line of a known name; nil when there is none.
     func first(_ known: KnownField) -> ByteView? {
-        for line in fields where line.known == known && !line.isAlias { return value(line) }
-        return nil
+        let index = unsafe Int(firstLines[Int(known.rawValue)])
+        return index < 0 ? nil : value(fields[index])
     }
 
     /// Whether `Connection` names the field (RFC 9110 §7.6.1).
@@ -97,6 +151,38 @@ final class MessageHead {
     /// A copy of the field lines as text, for decisions that are rare.
     var headerFields: HeaderFields {
         HeaderFields(fields.map { HeaderField(name($0).string, value($0).string) })
+    }
+}
+
+/// Copies field lines into a buffer, neighbours together as they stand: most lines of a head are passed on.
+struct LineRun {
+    private var start = 0
+    private var end = 0
+
+    /// Adds a line, written as `name: value`.
+    @inline(__always) mutating func add(_ line: FieldLine, of head: MessageHead, to out: ByteBuffer) {
+        let octets = head.bytes.view
+        let lineStart = Int(line.nameStart), valueStart = Int(line.valueStart), valueEnd = valueStart + Int(line.valueCount)
+        // Not where there is more or other white space than one space.
+        guard valueStart == lineStart + Int(line.nameCount) + 2, octets[valueStart - 1] == 0x20, octets[valueEnd] == 0x0D else {
+            flush(of: head, to: out)
+            out.append(head.name(line))
+            out.append(": ")
+            out.append(head.value(line))
+            out.append("\r\n")
+            return
+        }
+        if lineStart != end {
+            flush(of: head, to: out)
+            start = lineStart
+        }
+        end = valueEnd + 2
+    }
+
+    /// Copies what was added and is not in the buffer yet.
+    @inline(__always) mutating func flush(of head: MessageHead, to out: ByteBuffer) {
+        if end > start { out.append(head.bytes.view[start..<end]) }
+        (start, end) = (0, 0)
     }
 }
 

@@ -48,11 +48,13 @@ enum ExchangeFraming {
         return octets[start..<(start + requestID.count)].elementsEqual(requestID)
     }
 
-    /// Appends a record under its number.
-    static func append(_ record: borrowing ExchangeRecord, id: Int64, to octets: inout [UInt8]) {
+    /// Appends the record at a place under its number.
+    ///
+    /// Handed over as a value it would be copied, and a copy counts seven texts and an array.
+    static func append(_ records: Span<ExchangeRecord>, at index: Int, id: Int64, to octets: inout [UInt8]) {
         let start = octets.count
         octets.append(fixed: 0, count: headerCount)
-        LoggedExchange.append(record, id: id, to: &octets)
+        LoggedExchange.append(records, at: index, id: id, to: &octets)
         let range = (start + headerCount)..<octets.count
         let checksum = checksum(octets, range)
         for index in 0..<4 {
@@ -96,42 +98,42 @@ extension LoggedExchange {
         static let usage: UInt8 = 64
     }
 
-    fileprivate static func append(_ record: borrowing ExchangeRecord, id: Int64, to octets: inout [UInt8]) {
+    fileprivate static func append(_ records: Span<ExchangeRecord>, at place: Int, id: Int64, to octets: inout [UInt8]) {
         octets.append(fixed: UInt64(bitPattern: id), count: 8)
-        octets.append(fixed: UInt64(bitPattern: record.startedAt.nanoseconds), count: 8)
-        octets.append(text: record.requestID)
-        var flags: UInt8 = record.isStream ? Flag.isStream : 0
-        if record.service != nil { flags |= Flag.service }
-        if record.clientID != nil { flags |= Flag.clientID }
-        if record.model != nil { flags |= Flag.model }
-        if record.errorCode != nil { flags |= Flag.errorCode }
-        if record.firstByte != nil { flags |= Flag.firstByte }
-        if record.usage != nil { flags |= Flag.usage }
+        octets.append(fixed: UInt64(bitPattern: records[place].startedAt.nanoseconds), count: 8)
+        octets.append(text: records[place].requestID)
+        var flags: UInt8 = records[place].isStream ? Flag.isStream : 0
+        if records[place].service != nil { flags |= Flag.service }
+        if records[place].clientID != nil { flags |= Flag.clientID }
+        if records[place].model != nil { flags |= Flag.model }
+        if records[place].errorCode != nil { flags |= Flag.errorCode }
+        if records[place].firstByte != nil { flags |= Flag.firstByte }
+        if records[place].usage != nil { flags |= Flag.usage }
         octets.append(flags)
-        let ending: UInt8 = switch record.ending {
+        let ending: UInt8 = switch records[place].ending {
             case .complete: 0
             case .clientLeft: 1
             case .upstreamBrokeOff: 2
         }
         octets.append(ending)
-        octets.append(number: Int64(record.status))
-        if let service = record.service { octets.append(number: service.rawValue) }
-        if let client = record.clientID { octets.append(number: client.rawValue) }
-        octets.append(text: record.slug)
-        octets.append(text: record.client)
-        if let model = record.model { octets.append(text: model) }
-        octets.append(text: record.method)
-        if let code = record.errorCode { octets.append(text: code.rawValue) }
-        octets.append(number: record.duration)
-        if let firstByte = record.firstByte { octets.append(number: firstByte) }
-        if let usage = record.usage {
+        octets.append(number: Int64(records[place].status))
+        if let service = records[place].service { octets.append(number: service.rawValue) }
+        if let client = records[place].clientID { octets.append(number: client.rawValue) }
+        octets.append(text: records[place].slug)
+        octets.append(text: records[place].client)
+        if let model = records[place].model { octets.append(text: model) }
+        octets.append(text: records[place].method)
+        if let code = records[place].errorCode { octets.append(text: code.rawValue) }
+        octets.append(number: records[place].duration)
+        if let firstByte = records[place].firstByte { octets.append(number: firstByte) }
+        if let usage = records[place].usage {
             octets.append(number: usage.input)
             octets.append(number: usage.output)
             octets.append(number: usage.cachedInput)
             octets.append(number: usage.reasoning)
         }
-        octets.append(number: Int64(record.attemptCount))
-        let attempts = record.attempts.prefix(ExchangeRecord.attemptsMax)
+        octets.append(number: Int64(records[place].attemptCount))
+        let attempts = records[place].attempts.prefix(ExchangeRecord.attemptsMax)
         octets.append(UInt8(attempts.count))
         for attempt in attempts {
             octets.append(number: attempt.key.rawValue)
@@ -143,7 +145,7 @@ extension LoggedExchange {
         }
     }
 
-    /// The record that ``append(_:id:to:)`` wrote; nil for anything else.
+    /// The record that ``append(_:at:id:to:)`` wrote; nil for anything else.
     fileprivate init?(from octets: inout OctetReader) {
         id = Int64(bitPattern: octets.fixed(8))
         let startedAt = Moment(nanoseconds: Int64(bitPattern: octets.fixed(8)))

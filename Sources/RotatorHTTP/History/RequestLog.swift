@@ -121,7 +121,6 @@ final class RequestLog: Sendable {
     func append(_ records: [ExchangeRecord], at now: Moment) {
         guard isOn else { return }
         state.withLock { state in
-            // As a span: a record is seven texts and an array, and here it is only read.
             let records = records.span
             for index in records.indices {
                 let id = max(state.lastID + 1, now.nanoseconds / 1_000)
@@ -130,7 +129,7 @@ final class RequestLog: Sendable {
                     state.open = Segment(firstID: id)
                     state.open?.octets.reserveCapacity(segmentMax + 4_096)
                 }
-                ExchangeFraming.append(records[index], id: id, to: &state.open!.octets)
+                ExchangeFraming.append(records, at: index, id: id, to: &state.open!.octets)
                 state.open!.unwrittenRecords += 1
                 if state.open!.octets.count >= segmentMax { closeSegment(&state) }
             }

@@ -102,6 +102,8 @@ struct TrafficLedger: Sendable {
     private(set) var droppedRows: Int64 = 0
     /// What was counted of each service since the process began.
     private(set) var totals: [ServiceID: ServiceTotals] = [:]
+    /// Times since they were taken last, while somebody wants them.
+    private var moments: MomentaryTimes?
 
     /// A ledger that begins at `now`.
     init(at now: Moment, bounds: Bounds = Bounds()) {
@@ -124,7 +126,7 @@ struct TrafficLedger: Sendable {
         for index in records.indices {
             let end = records[index].startedAt.advanced(byNanoseconds: records[index].duration)
             if end.nanoseconds >= minuteEnd, now.nanoseconds >= minuteEnd { begin(at: min(end, now)) }
-            count(records[index])
+            count(records, at: index)
         }
     }
 
@@ -133,17 +135,21 @@ struct TrafficLedger: Sendable {
         if now.nanoseconds >= minuteEnd { begin(at: now) }
     }
 
-    private mutating func count(_ record: ExchangeRecord) {
-        let sample = TrafficSample(record)
-        if let service = record.service {
-            add(sample, to: index(of: service))
-            totals[service, default: ServiceTotals()].add(record)
+    private mutating func count(_ records: Span<ExchangeRecord>, at place: Int) {
+        let sample = TrafficSample(records, at: place)
+        if let service = records[place].service {
+            let index = index(of: service)
+            add(sample, to: index)
+            sample.observe(additions: &subjects[index].fresh.additions)
+            moments?.add(sample)
+            totals[service, default: ServiceTotals()].add(records, at: place)
         }
-        if !record.client.isEmpty { add(sample, to: index(ofClient: record.client)) }
-        if let model = record.model, !model.isEmpty { add(sample, to: index(ofModel: model)) }
-        let last = record.attempts.count == record.attemptCount ? record.attempts.count - 1 : -1
-        for number in record.attempts.indices {
-            add(TrafficSample(record.attempts[number], answering: number == last ? sample : nil), to: index(of: record.attempts[number].key))
+        if !records[place].client.isEmpty { add(sample, to: index(ofClient: records[place].client)) }
+        if let model = records[place].model, !model.isEmpty { add(sample, to: index(ofModel: model)) }
+        let attempts = records[place].attempts.span
+        let last = attempts.count == records[place].attemptCount ? attempts.count - 1 : -1
+        for number in attempts.indices {
+            add(TrafficSample(attempts[number], answering: number == last ? sample : nil), to: index(of: attempts[number].key))
         }
     }
 
@@ -230,6 +236,14 @@ struct TrafficLedger: Sendable {
         if subjects[index].isDirty { return }
         subjects[index].isDirty = true
         dirty.append(index)
+    }
+
+    /// The times of the exchanges that were counted since the last call.
+    ///
+    /// - Parameter isWanted: whether they are to be kept from now on.
+    mutating func takeMomentaryTimes(andKeep isWanted: Bool) -> MomentaryTimes {
+        defer { moments = isWanted ? MomentaryTimes() : nil }
+        return moments ?? MomentaryTimes()
     }
 
     // MARK: Stretches
@@ -327,6 +341,15 @@ struct TrafficLedger: Sendable {
     }
 }
 
+/// How long exchanges took within a short time, for those who look on.
+struct MomentaryTimes: Sendable {
+    var durations = DurationHistogram()
+    var firstBytes = DurationHistogram()
+    var additions = DurationHistogram()
+
+    mutating func add(_ sample: TrafficSample) { sample.observe(durations: &durations, firstBytes: &firstBytes, additions: &additions) }
+}
+
 /// What was counted of a service since the process began.
 struct ServiceTotals: Sendable, Hashable {
     /// Its slug at the time of its last exchange.
@@ -336,10 +359,10 @@ struct ServiceTotals: Sendable, Hashable {
     var unknownUsage: Int64 = 0
     var usage = TokenUsage()
 
-    mutating func add(_ record: ExchangeRecord) {
-        if slug != record.slug { slug = record.slug }
+    mutating func add(_ records: Span<ExchangeRecord>, at index: Int) {
+        if slug != records[index].slug { slug = records[index].slug }
         requests += 1
-        if record.isFailure { failures += 1 }
-        if let used = record.usage { usage.add(used) } else if 200..<300 ~= record.status { unknownUsage += 1 }
+        if ExchangeRecord.isFailure(status: records[index].status, ending: records[index].ending, errorCode: records[index].errorCode) { failures += 1 }
+        if let used = records[index].usage { usage.add(used) } else if 200..<300 ~= records[index].status { unknownUsage += 1 }
     }
 }

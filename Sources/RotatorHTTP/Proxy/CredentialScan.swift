@@ -49,9 +49,9 @@ struct CredentialScan {
             if decided == nil { decided = .some(client) }
             if client != nil {
                 let kind = request.fields[index].known
-                request.fields[index].known = .removed
+                request.markRemoved(index)
                 // The same field in another spelling would reach servers that read `_` as `-`.
-                for other in request.fields.indices where request.fields[other].isAlias && request.fields[other].known == kind { request.fields[other].known = .removed }
+                for other in request.fields.indices where request.fields[other].isAlias && request.fields[other].known == kind { request.markRemoved(other) }
             }
         }
         consider(found.0) { $0 }
@@ -61,7 +61,7 @@ struct CredentialScan {
         consider(found.4) { $0 }
         if hasAlias {
             for index in request.fields.indices where request.fields[index].isAlias && worker.client(for: request.value(request.fields[index])) != nil {
-                request.fields[index].known = .removed
+                request.markRemoved(index)
             }
         }
         var pairs: [Range<Int>] = []

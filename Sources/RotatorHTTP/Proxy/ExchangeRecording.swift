@@ -7,7 +7,7 @@ final class ExchangeRecording: DeadlineTarget {
     private let reactor: Reactor
     private let sink: any UsageSink
     private var records: [ExchangeRecord] = []
-    private lazy var deadline = Deadline(target: self)
+    private let deadline = Deadline()
     /// How many are gathered at most, and for how long in nanoseconds.
     private static let countMax = 128
     private static let patience: Int64 = 100_000_000
@@ -16,6 +16,7 @@ final class ExchangeRecording: DeadlineTarget {
         self.reactor = reactor
         self.sink = sink
         records.reserveCapacity(Self.countMax)
+        deadline.target = self
     }
 
     func add(_ record: consuming ExchangeRecord) {

@@ -42,11 +42,13 @@ extension ProxyExchange {
         var bytes = bytes
         while true {
             let head = answerHead ?? worker.takeHead()
-            answerHead = head
             do throws(HTTPFault) {
-                guard let taken = try parser.take(bytes, into: head) else { return nil }
+                guard let taken = try parser.take(bytes, into: head) else {
+                    answerHead = head
+                    return nil
+                }
                 bytes = bytes.dropFirst(taken)
-                answerHead = nil
+                if answerHead != nil { answerHead = nil }
                 parser = HeadParser(.response)
                 if head.status == 101 { throw .malformed("101 that nobody asked for") }
                 if head.status < 200 {
@@ -57,6 +59,7 @@ extension ProxyExchange {
                 headArrived(head, hasSurplus: !bytes.isEmpty)
                 return bytes
             } catch {
+                answerHead = head
                 worker.logger.info("the upstream's answer is not valid HTTP", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)", "fault": "\(error)"])
                 attemptFailed(.invalid, reason: "invalid_response")
                 return nil

@@ -8,28 +8,12 @@ extension ProxyExchange {
     func record(status: Int, usage: TokenUsage?, at now: Moment) {
         guard worker.recordsExchanges, let client else { return }
         // Handed on as it comes out, so that it is moved and not copied.
-        worker.record(made(of: client, status: status, usage: usage, at: now))
-    }
-
-    private func made(of client: Client, status: Int, usage: TokenUsage?, at now: Moment) -> ExchangeRecord {
-        var record = ExchangeRecord(
+        worker.record(ExchangeRecord(
             // Where no service was found the path is not repeated: a client may have put a credential there.
-            requestID: requestIDText, startedAt: startedAt, slug: runtime?.upstream.record.configuration.slug ?? "",
-            method: request.methodView.prefix(32).string)
-        record.service = runtime?.upstream.record.id
-        record.client = client.name
-        record.clientID = client.id
-        record.model = facts.model
-        record.status = status
-        record.errorCode = errorCode
-        record.isStream = isStream
-        record.ending = ending
-        record.duration = now.nanoseconds - startedAt.nanoseconds
-        record.firstByte = firstByteAt.map { $0.nanoseconds - startedAt.nanoseconds }
-        record.attempts = log.attempts(since: startedAt)
-        record.attemptCount = machine.attempts
-        record.usage = usage
-        return record
+            requestID: requestIDText, startedAt: startedAt, service: runtime?.upstream.record.id, slug: serviceSlug, client: client.name, clientID: client.id,
+            model: facts.model, method: request.methodView.prefix(32).string, status: status, errorCode: errorCode, isStream: isStream, ending: ending,
+            duration: now.nanoseconds - startedAt.nanoseconds, firstByte: firstByteAt.map { $0.nanoseconds - startedAt.nanoseconds },
+            attempts: log.attempts(since: startedAt), attemptCount: machine.attempts, usage: usage))
     }
 }
 

@@ -44,12 +44,9 @@ extension ProxyExchange {
         composeQuery(into: out, secret: secret)
         out.append(" HTTP/1.1\r\n")
         out.append(runtime.hostLine)
-        for line in request.fields where forwards(line, runtime) {
-            out.append(request.name(line))
-            out.append(": ")
-            out.append(request.value(line))
-            out.append("\r\n")
-        }
+        var run = LineRun()
+        for line in request.fields where forwards(line, runtime) { run.add(line, of: request, to: out) }
+        run.flush(of: request, to: out)
         for field in runtime.defaultFields where !hasField(field.name) {
             out.append(field.line)
         }

@@ -9,7 +9,7 @@ extension ProxyExchange {
     func commit(_ answer: Answer, isFinal: Bool) {
         discardLast()
         guard let connection else { return }
-        current = answer
+        if current !== answer { current = answer }
         phase = .relaying
         status = answer.head.status
         firstByteAt = worker.reactor.now
@@ -76,6 +76,7 @@ extension ProxyExchange {
         out.append(head.bytes.view[head.reason])
         out.append("\r\n")
         var hasRetryAfter = false
+        var run = LineRun()
         for line in head.fields {
             switch line.known {
             case .connection, .contentLength, .transferEncoding, .keepAlive, .proxyConnection, .te, .trailer, .upgrade, .proxyAuthenticate, .proxyAuthorization, .xRotator: continue
@@ -85,13 +86,10 @@ extension ProxyExchange {
             case .other, .host, .expect, .cookie, .via, .forwarded, .xForwarded, .authorization, .xProxyKey, .xAPIKey, .xGoogAPIKey, .apiKey, .contentType, .xRequestID,
                 .anthropicVersion, .contentEncoding, .removed: break
             }
-            let name = head.name(line)
-            if head.namesFieldsInConnection, head.isNamedByConnection(name) { continue }
-            out.append(name)
-            out.append(": ")
-            out.append(head.value(line))
-            out.append("\r\n")
+            if head.namesFieldsInConnection, head.isNamedByConnection(head.name(line)) { continue }
+            run.add(line, of: head, to: out)
         }
+        run.flush(of: head, to: out)
         if isFinal { out.append("x-should-retry: false\r\n") }
         if isFinal, !hasRetryAfter, status == 429 || status == 503, let seconds = secondsUntilKey { appendRetryAfter(seconds, to: out) }
         let isBodiless = request.methodView.equals("HEAD") || status == 204 || status == 304

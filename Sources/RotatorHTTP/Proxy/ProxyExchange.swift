@@ -23,7 +23,7 @@ final class Answer {
 /// other until an answer goes to the client. Confined to one reactor.
 ///
 /// What is to be done is decided by ``ExchangeStateMachine`` and the pool; this class does it.
-final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamConnectionUser {
+final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
     enum Phase {
         /// Reading as much of the request as is needed before the first attempt.
         case receiving
@@ -96,7 +96,8 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     var current: Answer?
     var last: Answer?
     var waitUntil = Moment.distantFuture
-    lazy var deadline = Deadline(target: self)
+    // The connection's, which outlives the exchange.
+    private let deadline: Deadline
     var totalDeadline: Moment
     var isStream = false
     var isCountedStream = false
@@ -123,6 +124,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         self.slug = slug
         self.rest = rest
         self.query = query
+        deadline = connection.exchangeDeadline
         startedAt = worker.reactor.now
         generatedID = worker.nextRequestID()
         totalDeadline = worker.reactor.now.advanced(byNanoseconds: worker.spans.exchange)
@@ -401,7 +403,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
     func over(status: Int) {
         guard phase != .over else { return }
         phase = .over
-        worker.reactor.deadlines.remove(deadline)
+        worker.reactor.deadlines.clear(deadline)
         if let head = answerHead { worker.give(head) }
         answerHead = nil
         if let answer = current { discard(answer) }
@@ -436,7 +438,7 @@ final class ProxyExchange: Exchange, DeadlineTarget, ConnectionWaiter, UpstreamC
         worker.reactor.deadlines.set(deadline, to: min(moment, totalDeadline))
     }
 
-    func deadlinePassed(_ deadline: Deadline) {
+    override func deadlinePassed() {
         let now = worker.reactor.now
         if now >= totalDeadline {
             worker.logger.info("the exchange took too long", metadata: ["service": "\(serviceSlug)", "request": "\(requestIDText)"])

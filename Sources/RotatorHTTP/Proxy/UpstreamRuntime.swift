@@ -12,6 +12,8 @@ final class UpstreamRuntime {
     }
 
     let upstream: Upstream
+    let slug: ByteBuffer
+    let isLLM: Bool
     let target: UpstreamTarget
     let origin: Origin
     let metrics: ServiceMetrics
@@ -31,8 +33,9 @@ final class UpstreamRuntime {
     let defaultFields: [DefaultField]
     private var storage: [ByteBuffer] = []
     private let followsHeadroom: Bool
-    // When each key's account was last read here, in nanoseconds since the Unix epoch.
-    private var accountReadAt: [KeyID: Int64] = [:]
+    // Which key's account was last read here and when, in nanoseconds since the Unix epoch; a place for each remainder of the keys' numbers. Keys that share a
+    // place are read a little more often than they need be.
+    private var accountsRead = [(key: Int64, at: Int64)](repeating: (0, 0), count: 256)
     /// So often the account of one key is read where nothing depends on its last digit.
     private static let accountPause: Int64 = 50_000_000
 
@@ -51,6 +54,8 @@ final class UpstreamRuntime {
             return buffer
         }
         let configuration = upstream.record.configuration
+        slug = octets { $0.append(text: configuration.slug) }
+        isLLM = configuration.kind == .llm
         hostLine = octets { $0.append(text: "Host: \(target.authority)\r\n") }.view
         allowedMethod = octets { $0.append(text: configuration.method ?? "") }
         let placement = upstream.placement
@@ -83,12 +88,14 @@ extension UpstreamRuntime {
     /// Whether the pool is to be told again that something is left of this key's account.
     func wantsAccount(of key: KeyID, at now: Moment) -> Bool {
         if followsHeadroom { return true }
-        guard let last = accountReadAt[key] else { return true }
-        return now.nanoseconds - last >= Self.accountPause
+        let last = accountsRead[Int(truncatingIfNeeded: key.rawValue & 255)]
+        return last.key != key.rawValue || now.nanoseconds - last.at >= Self.accountPause
     }
 
     /// Notes that the pool was told.
-    func accountRead(of key: KeyID, at now: Moment) { if !followsHeadroom { accountReadAt[key] = now.nanoseconds } }
+    func accountRead(of key: KeyID, at now: Moment) {
+        if !followsHeadroom { accountsRead[Int(truncatingIfNeeded: key.rawValue & 255)] = (key.rawValue, now.nanoseconds) }
+    }
 }
 
 extension ByteView {
@@ -97,14 +104,21 @@ extension ByteView {
 
 /// What one reactor counts of one service; summed over the reactors when somebody reads it.
 final class ServiceMetrics {
-    var requests: [Int: Int] = [:]
+    private var counts = [Int](repeating: 0, count: 600)
+    /// By status; those without any are left out.
+    var requests: [Int: Int] {
+        var requests: [Int: Int] = [:]
+        for (status, count) in counts.enumerated() where count > 0 { requests[status] = count }
+        return requests
+    }
     var attempts = 0
     var duration = Histogram()
     var firstByte = Histogram()
 
     /// Counts an exchange; times in nanoseconds.
     func count(status: Int, duration: Int64, firstByte: Int64?) {
-        requests[status, default: 0] += 1
+        // What a server sends, and 499 for a client that left.
+        counts[min(max(status, 0), counts.count - 1)] += 1
         self.duration.observe(duration)
         if let firstByte { self.firstByte.observe(firstByte) }
     }

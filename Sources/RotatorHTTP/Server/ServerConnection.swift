@@ -9,15 +9,21 @@ internal import RotatorCore
 class Exchange {
     /// The request's head; the exchange owns it until it is over.
     final let request: MessageHead
+    // Never changed, so that a look at it counts no references.
+    private final let link: ServerConnection
+    private final var isLinked = true
     /// Nil once the exchange is over.
-    final var connection: ServerConnection?
+    final var connection: ServerConnection? { @inline(__always) get { isLinked ? link : nil } }
     /// Whether the client knows the response's end by the connection's end alone: a break-off must then be a reset.
     final var responseEndsWithConnection = false
 
     init(request: MessageHead, connection: ServerConnection) {
         self.request = request
-        self.connection = connection
+        link = connection
     }
+
+    /// The exchange has no connection any more.
+    fileprivate final func unlink() { isLinked = false }
 
     /// Some octets of the request body.
     func bodyArrived(_ bytes: ByteView) {}
@@ -35,6 +41,8 @@ class Exchange {
     func serverDrains() {}
     /// The client has read what was waiting for it.
     func outputDrained() {}
+    /// The moment that the exchange asked for by its connection's ``ServerConnection/exchangeDeadline`` has come.
+    func deadlinePassed() {}
 }
 
 /// One client connection: reads requests one after the other, and carries their responses. Confined to one reactor.
@@ -72,13 +80,18 @@ final class ServerConnection: Pollable, DeadlineTarget {
     private var isProcessing = false
     private var requestCount = 0
     private var lingeredOctets = 0
-    private lazy var deadline = Deadline(target: self)
+    private let deadline = Deadline()
+    /// The exchange's own, kept here so that a request costs no new one and no way through the queue.
+    let exchangeDeadline = Deadline()
     /// More than this waiting for the client holds the upstream back.
     static let backlogLimit = 65_536
 
     init(worker: Worker, fd: Int32) {
         self.worker = worker
         self.fd = fd
+        super.init()
+        deadline.target = self
+        exchangeDeadline.target = self
     }
 
     /// Begins to serve. Called once, after registration.
@@ -192,7 +205,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
     func finishResponse() {
         guard let exchange else { return }
         let closes = mustClose
-        exchange.connection = nil
+        exchange.unlink()
         self.exchange = nil
         worker.give(exchange.request)
         requestCount += 1
@@ -215,7 +228,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
         if asReset || backlog > 0 { Syscall.resetOnClose(fd) }
         let cut = exchange
         exchange = nil
-        cut?.connection = nil
+        cut?.unlink()
         // An exchange that broke off by itself is over already; one that is cut by us ends here.
         cut?.clientGone()
         close()
@@ -253,6 +266,10 @@ final class ServerConnection: Pollable, DeadlineTarget {
     }
 
     func deadlinePassed(_ deadline: Deadline) {
+        if deadline === exchangeDeadline {
+            exchange?.deadlinePassed()
+            return
+        }
         switch stage {
         case .idle: close()
         case .head:
@@ -384,14 +401,24 @@ final class ServerConnection: Pollable, DeadlineTarget {
             if bytes.count >= 2, bytes[1] == 0x0A { return 2 }
         }
         let head = self.head ?? worker.takeHead()
-        self.head = head
         if stage == .idle {
             stage = .head
             parser = HeadParser(.request)
             worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.head))
         }
-        guard let taken = try parser.take(bytes, into: head) else { return nil }
-        self.head = nil
+        // Kept where it is not whole yet, or cannot be: mostly it is.
+        let taken: Int?
+        do throws(HTTPFault) {
+            taken = try parser.take(bytes, into: head)
+        } catch {
+            self.head = head
+            throw error
+        }
+        guard let taken else {
+            self.head = head
+            return nil
+        }
+        if self.head != nil { self.head = nil }
         begin(head)
         return taken
     }
@@ -494,7 +521,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
         let exchange = self.exchange
         self.exchange = nil
         if let exchange {
-            exchange.connection = nil
+            exchange.unlink()
             exchange.clientGone()
         }
         if let head {
@@ -506,6 +533,7 @@ final class ServerConnection: Pollable, DeadlineTarget {
         pending = nil
         if !isProcessing { input = nil }
         worker.reactor.deadlines.remove(deadline)
+        worker.reactor.deadlines.remove(exchangeDeadline)
         worker.reactor.deregister(self, fd: fd)
         Syscall.close(fd)
         worker.closed(self)

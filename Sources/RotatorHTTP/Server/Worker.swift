@@ -68,6 +68,8 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     private let genericAdapter: any Adapter
     private var snapshot: CatalogueSnapshot
     private var runtimes: [ObjectIdentifier: UpstreamRuntime] = [:]
+    // Those that were asked for last, by a hash of their slug: most requests find theirs here.
+    private var recentRuntimes = [UpstreamRuntime?](repeating: nil, count: 64)
     private var origins: [String: Origin] = [:]
     private var metrics: [String: ServiceMetrics] = [:]
     private var spareHeads: [MessageHead] = []
@@ -212,7 +214,16 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
     /// The service under a slug, in its present state; nil where there is none, it is inactive, or of the other kind.
     func runtime(forSlug slug: ByteView, isLLM: Bool) -> UpstreamRuntime? {
         if catalogue.version != snapshot.version { refresh() }
-        guard slug.count <= 63, let upstream = snapshot.upstreams[slug.string], upstream.record.configuration.isActive else { return nil }
+        guard !slug.isEmpty, slug.count <= 63 else { return nil }
+        let place = (slug.count &* 31 &+ Int(slug[0]) &* 7 &+ Int(slug[slug.count - 1])) & 63
+        if let recent = recentRuntimes[place], slug.equals(recent.slug) { return recent.isLLM == isLLM ? recent : nil }
+        let found = findRuntime(forSlug: slug, isLLM: isLLM)
+        if let found { recentRuntimes[place] = found }
+        return found
+    }
+
+    private func findRuntime(forSlug slug: ByteView, isLLM: Bool) -> UpstreamRuntime? {
+        guard let upstream = snapshot.upstreams[slug.string], upstream.record.configuration.isActive else { return nil }
         guard (upstream.record.configuration.kind == .llm) == isLLM else { return nil }
         if let runtime = runtimes[ObjectIdentifier(upstream)] { return runtime }
         guard let target = upstream.target else { return nil }
@@ -229,6 +240,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
 
     private func refresh() {
         snapshot = catalogue.snapshot
+        for place in recentRuntimes.indices { recentRuntimes[place] = nil }
         let present = Set(snapshot.upstreams.values.map { ObjectIdentifier($0) })
         runtimes = runtimes.filter { present.contains($0.key) }
         // Connections to where no service leads any more are given up.

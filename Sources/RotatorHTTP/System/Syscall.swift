@@ -29,7 +29,7 @@ enum Syscall {
     // `recv`, not `read`: it goes straight to the socket.
     @inline(__always) static func read(_ fd: Int32, into base: UnsafeMutableRawPointer, count: Int) -> TransferResult {
         while true {
-            let moved = unsafe Glibc.recv(fd, base, count, 0)
+            let moved = unsafe rotator_recv(fd, base, count, 0)
             if moved > 0 { return .moved(moved) }
             if moved == 0 { return .ended }
             switch errno {
@@ -42,7 +42,7 @@ enum Syscall {
 
     @inline(__always) static func send(_ fd: Int32, _ bytes: ByteView) -> TransferResult {
         while true {
-            let moved = unsafe Glibc.send(fd, bytes.base, bytes.count, Int32(MSG_NOSIGNAL))
+            let moved = unsafe rotator_send(fd, bytes.base, bytes.count, Int32(MSG_NOSIGNAL))
             if moved >= 0 { return .moved(moved) }
             switch errno {
             case EINTR: continue
@@ -61,7 +61,7 @@ enum Syscall {
             unsafe message.msg_iov = vectors.baseAddress
             unsafe message.msg_iovlen = 2
             while true {
-                let moved = unsafe sendmsg(fd, &message, Int32(MSG_NOSIGNAL))
+                let moved = unsafe rotator_sendmsg(fd, &message, Int32(MSG_NOSIGNAL))
                 if moved >= 0 { return .moved(moved) }
                 switch errno {
                 case EINTR: continue
@@ -88,7 +88,7 @@ enum Syscall {
     /// Whether an idle connection is still quiet: neither closed nor holding octets that nobody asked for.
     static func isQuiet(_ fd: Int32) -> Bool {
         var octet: UInt8 = 0
-        let peeked = unsafe recv(fd, &octet, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        let peeked = unsafe rotator_recv(fd, &octet, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
         return peeked < 0 && errno == EAGAIN
     }
 }

@@ -5,7 +5,7 @@ import RotatorTestKit
 import Testing
 
 @Suite("Traffic tally") struct TrafficTallyTests {
-    private func tally(_ seed: UInt64, requests: Int = 200) -> TrafficTally {
+    private func tally(_ seed: UInt64, requests: Int = 200, additions: Bool = true) -> TrafficTally {
         var random = Numbers(seed)
         var tally = TrafficTally()
         for _ in 0..<requests {
@@ -15,9 +15,39 @@ import Testing
             record.firstByte = random.next() % 8 == 0 ? nil : record.duration / 3
             record.attemptCount = Int(random.next() % 3)
             record.usage = random.next() % 3 == 0 ? nil : TokenUsage(input: Int64(random.next() % 100_000), output: 7, cachedInput: 3, reasoning: 1)
-            tally.add(TrafficSample(record))
+            record.attempts = (0..<record.attemptCount).map {
+                AttemptRecord(key: KeyID(1), status: 200, verdict: "success", reason: "", began: Int64(random.next() % 9_000_000) * Int64($0 + 1), duration: 1)
+            }
+            let sample = TrafficSample(record)
+            tally.add(sample)
+            if additions { sample.observe(additions: &tally.additions) }
         }
         return tally
+    }
+
+    @Test func `what was added to the provider's time is when the attempt that gave the answer began`() {
+        var record = ExchangeRecord(requestID: "r", startedAt: Moment(seconds: 1), slug: "s", method: "POST")
+        record.attempts = [0, 40_000_000].map { AttemptRecord(key: KeyID(1), status: 200, verdict: "success", reason: "", began: $0, duration: 1) }
+        record.attemptCount = 2
+        var additions = DurationHistogram()
+        TrafficSample(record).observe(additions: &additions)
+        #expect(additions.count == 1)
+        let told = additions.quantile(0.5) ?? 0
+        #expect(abs(told - 40_000_000) < 0.08 * 40_000_000)
+        // Where not every attempt is known, neither is the last one's beginning.
+        record.attemptCount = 3
+        TrafficSample(record).observe(additions: &additions)
+        record.attempts = []
+        record.attemptCount = 0
+        TrafficSample(record).observe(additions: &additions)
+        #expect(additions.count == 1)
+    }
+
+    @Test func `what the first version wrote, without additions, is read as it was`() {
+        let old = tally(3, additions: false)
+        #expect(old.octets.first == 1)
+        #expect(TrafficTally(octets: old.octets) == old)
+        #expect(tally(3).octets.first == 2)
     }
 
     @Test func `what is written as octets is read again`() {
@@ -31,7 +61,8 @@ import Testing
         let octets = tally(5).octets
         for count in 0..<octets.count { #expect(TrafficTally(octets: Array(octets.prefix(count))) == nil) }
         #expect(TrafficTally(octets: octets + [0]) == nil)
-        #expect(TrafficTally(octets: [2] + octets.dropFirst()) == nil)
+        #expect(TrafficTally(octets: [1] + octets.dropFirst()) == nil)
+        #expect(TrafficTally(octets: [3] + octets.dropFirst()) == nil)
     }
 
     @Test func `whatever octets come are read or refused, and what is read can be added and asked`() {

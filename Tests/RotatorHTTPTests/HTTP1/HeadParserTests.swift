@@ -119,3 +119,51 @@ enum ResponseTexts {
         "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "<html>\r\n\r\n", "HTTP/1.1 200 OK\r\nA b\r\n\r\n", "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
     ]
 }
+
+@Suite("Message head") struct MessageHeadTests {
+    private func head(_ fields: String) throws -> MessageHead {
+        let head = MessageHead()
+        var parser = HeadParser(.request)
+        let octets = Array("GET / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n".utf8)
+        let taken = try unsafe octets.withUnsafeBytes { bytes throws(HTTPFault) in try unsafe parser.take(ByteView(bytes), into: head) }
+        #expect(taken == octets.count)
+        return head
+    }
+
+    @Test func `the first line of a name counts, and the next one once that is taken out`() throws {
+        let head = try head("X-Api-Key: one\r\nx_api_key: alias\r\nx-api-key: two\r\n")
+        #expect(head.first(.xAPIKey)?.string == "one")
+        head.markRemoved(1)
+        #expect(head.first(.xAPIKey)?.string == "two")
+        head.markRemoved(3)
+        #expect(head.first(.xAPIKey) == nil)
+        #expect(head.fields.map(\.known) == [.host, .removed, .xAPIKey, .removed])
+    }
+
+    @Test func `a head that is used again knows nothing of the message before`() throws {
+        let head = try head("Authorization: Bearer x\r\n")
+        head.reset()
+        #expect(head.first(.authorization) == nil && head.first(.host) == nil && head.fields.isEmpty)
+    }
+
+    @Test func `as many lines as are allowed are kept, each where it stood`() throws {
+        let head = try head((1..<HTTPLimits.fieldCount).map { "f\($0): \($0)\r\n" }.joined())
+        #expect(head.fields.count == HTTPLimits.fieldCount)
+        #expect(head.value(head.fields[HTTPLimits.fieldCount - 1]).string == "\(HTTPLimits.fieldCount - 1)")
+    }
+
+    @Test(arguments: [
+        ("a: 1\r\nb: 2\r\nc: 3\r\n", [], "Host: h\r\na: 1\r\nb: 2\r\nc: 3\r\n"),
+        ("a: 1\r\nb: 2\r\nc: 3\r\n", [2], "Host: h\r\na: 1\r\nc: 3\r\n"),
+        ("a:1\r\nb:\t2\r\nc:  3\r\nd: 4 \r\ne:\r\nf: \r\ng: 7\r\n", [], "Host: h\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\ne: \r\nf: \r\ng: 7\r\n"),
+        ("a: 1\r\n", [0, 1], ""),
+    ])
+    func `lines are passed on as they stand, with one space where there was other white space`(_ fields: String, _ left: [Int], _ expected: String) throws {
+        let head = try head(fields)
+        let out = ByteBuffer()
+        var run = LineRun()
+        for (index, line) in head.fields.enumerated() where !left.contains(index) { run.add(line, of: head, to: out) }
+        run.flush(of: head, to: out)
+        #expect(out.view.string == expected)
+    }
+}

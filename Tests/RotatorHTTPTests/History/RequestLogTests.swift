@@ -111,7 +111,7 @@ import Testing
         var random = SystemRandomNumberGenerator()
         for _ in 0..<300 {
             var octets: [UInt8] = []
-            ExchangeFraming.append(full(), id: 5, to: &octets)
+            ExchangeFraming.append([full()].span, at: 0, id: 5, to: &octets)
             for _ in 0..<3 { octets[Int.random(in: 0..<octets.count, using: &random)] = .random(in: 0...255, using: &random) }
             for range in ExchangeFraming.records(in: octets) { _ = ExchangeFraming.record(in: octets, at: range) }
         }

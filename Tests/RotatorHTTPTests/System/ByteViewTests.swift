@@ -57,4 +57,15 @@ import Testing
         #expect(AddressRange("10.0.0.0", bits: 33) == nil)
         #expect(AddressRange("example.com", bits: 8) == nil)
     }
+
+    @Test func `a token is counted to its end, whatever octet ends it and wherever that stands`() {
+        for octet in UInt8.min ... .max {
+            for length in 0...20 {
+                // Behind the token more of what tokens are made of, so that looking too far would be seen.
+                let octets = Array(repeating: UInt8(ascii: "x"), count: length) + [octet] + Array("Az-09_~".utf8)
+                let expected = isToken(octet) ? octets.count : length
+                unsafe octets.withUnsafeBytes { unsafe #expect(ByteView($0).tokenCount() == expected, "octet \(octet) at \(length)") }
+            }
+        }
+    }
 }
