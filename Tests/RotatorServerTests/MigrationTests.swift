@@ -82,6 +82,7 @@ private actor BreakingStore: Store {
     func counts(of keys: [KeyID]) async throws(StoreError) -> [KeyID: KeyCounts] { try await store.counts(of: keys) }
     func setting(_ name: String) async throws(StoreError) -> [UInt8]? { try await store.setting(name) }
     func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] { try await store.auditEntries(after: after, limit: limit) }
+    func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] { preconditionFailure("a migration reads in order") }
     func migrate() async throws(StoreError) {}
     func close() async {}
     func ping() async throws(StoreError) {}

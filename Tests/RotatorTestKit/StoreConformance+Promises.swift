@@ -429,7 +429,23 @@ extension StoreConformance {
                 try expect(try await store.auditEntries(after: second.last!.id, limit: 3).isEmpty, "the page after the last is empty")
                 try expect(try await store.auditEntries(after: 0, limit: 0).isEmpty, "a page of none is empty")
             }
-        }
+        },
+        Promise("audit entries come back newest first, page by page") { place in
+            try await place.withStore { store in
+                let entries = (1...5).map {
+                    AuditEntry(at: Moment(nanoseconds: 1_800_000_000_000_000_000 + Int64($0)), actor: "admin", action: "keys.export", subject: "service \($0)")
+                }
+                for entry in entries { try await store.append(entry) }
+                let first = try await store.auditEntries(before: .max, limit: 3)
+                try expect(first.map(\.entry), equals: Array(entries[2...].reversed()), "the first page")
+                let second = try await store.auditEntries(before: first.last!.id, limit: 3)
+                try expect(second.map(\.entry), equals: Array(entries[..<2].reversed()), "the second page")
+                try expect(try await store.auditEntries(before: second.last!.id, limit: 3).isEmpty, "the page after the last is empty")
+                try expect(try await store.auditEntries(before: .max, limit: 0).isEmpty, "a page of none is empty")
+                try expect(
+                    (first + second).map(\.id), equals: try await store.auditEntries(after: 0, limit: 5).map(\.id).reversed(), "the numbers are the same both ways")
+            }
+        },
     ]
 
     static let lifePromises = [

@@ -158,7 +158,7 @@ extension RotatingKeyPool {
         }
     }
 
-    private func view(of entry: KeyEntry, at now: Moment) -> KeyView {
+    func view(of entry: KeyEntry, at now: Moment) -> KeyView {
         let inFlight = entry.inFlight.load(ordering: .relaxed)
         var (standing, name, weight, attributes, counts, group, holds) = family.withLock { _ in
             unsafe (

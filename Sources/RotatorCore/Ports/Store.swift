@@ -133,6 +133,8 @@ public protocol AuditLog: Sendable {
     func append(_ entry: AuditEntry) async throws(StoreError)
     /// Entries with a number above `after`, oldest first, at most `limit`.
     func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)]
+    /// Entries with a number below `before`, newest first, at most `limit`.
+    func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)]
 }
 
 /// One line of the audit log. Never holds a credential.

@@ -93,10 +93,13 @@ public final class AdminAPI: LocalHandler {
         // Few calls take parameters; a misspelt filter must not quietly list everything, nor a stray one pass for obeyed.
         let known: Set<String> =
             switch route {
-            case .keys where isListing: ["after", "limit", "state", "q", "tag", "quota_group", "reason"]
+            case .keys where isListing: ["after", "limit", "sort", "offset", "state", "q", "tag", "quota_group", "reason"]
+            case .keyExport: ["ids", "state", "q", "tag", "quota_group", "reason"]
+            case .keyBatch: ["dry_run"]
             case .explanation: ["after", "limit", "model", "conversation"]
-            case .services where isListing, .clients where isListing, .webhooks where isListing, .audit, .jobs: ["after", "limit"]
-            case .stats: ["window", "service", "top"]
+            case .services where isListing, .clients where isListing, .webhooks where isListing, .jobs: ["after", "limit"]
+            case .audit: ["after", "limit", "order", "before"]
+            case .stats: ["window", "service", "key_id", "top"]
             case .exchanges: ExchangeFilter.parameters
             case .job: ["results_after", "results_limit"]
             case .catalogueExport: ["keys", "salt"]
@@ -126,8 +129,8 @@ public final class AdminAPI: LocalHandler {
         case ("GET", .keys(let id)): return try await listKeys(of: id, query)
         case ("POST", .keys(let id)): return try await createKey(in: id, request, by: user)
         case (_, .keys(let id)): return try await clearKeys(of: id, by: user)
-        case (_, .keyBatch(let id)): return try await importKeys(into: id, request, by: user)
-        case (_, .keyExport(let id)): return try await exportKeys(of: id, by: user)
+        case (_, .keyBatch(let id)): return try await importKeys(into: id, request, query, by: user)
+        case (_, .keyExport(let id)): return try await exportKeys(of: id, query, by: user)
         case ("GET", .rules(let id)): return try showRules(of: id)
         case ("PUT", .rules(let id)): return try await replaceRules(of: id, request, by: user)
         case (_, .rules(let id)): return try await resetRules(of: id, by: user)
@@ -235,10 +238,17 @@ public final class AdminAPI: LocalHandler {
 
     private func listAudit(_ query: AdminQuery) async throws(AdminProblem) -> LocalResponse {
         let limit = try query.limit()
-        let after = try query.after()
+        let order = query["order"] ?? "asc"
+        guard ["asc", "desc"].contains(order) else { throw .invalidParameter("order", "must be “asc” or “desc”") }
+        let isNewestFirst = order == "desc"
+        if let misplaced = [isNewestFirst ? "after" : "before"].first(where: { query[$0] != nil }) {
+            throw .invalidParameter(misplaced, "belongs to the other order")
+        }
+        let start = try isNewestFirst ? query["before"] == nil ? Int64.max : query.after("before") : query.after()
         let entries: [(id: Int64, entry: AuditEntry)]
         do throws(AdministrationError) {
-            entries = try await administration.auditEntries(after: after, limit: limit + 1)
+            entries = try await isNewestFirst
+                ? administration.auditEntries(before: start, limit: limit + 1) : administration.auditEntries(after: start, limit: limit + 1)
         } catch {
             throw AdminProblem(error)
         }

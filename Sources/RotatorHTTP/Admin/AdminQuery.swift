@@ -35,6 +35,13 @@ struct AdminQuery {
         return after
     }
 
+    /// Yes or no; nil where the parameter is missing.
+    func flag(_ name: String) throws(AdminProblem) -> Bool? {
+        guard let word = parameters[name] else { return nil }
+        guard let flag = Bool(word) else { throw .invalidParameter(name, "must be “true” or “false”") }
+        return flag
+    }
+
     /// A number of digits alone.
     static func number(_ text: String) -> Int64? {
         text.utf8.allSatisfy { 0x30...0x39 ~= $0 } ? Int64(text) : nil

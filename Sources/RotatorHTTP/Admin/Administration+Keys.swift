@@ -7,6 +7,8 @@ public import RotatorCore
 public enum KeyAddition: Sendable, Hashable {
     /// It is in the pool.
     case added(KeyID)
+    /// It would be added; so far it was only looked at.
+    case acceptable
     /// The service has this value already, or it stood earlier among the given ones.
     case duplicate
     /// It is not a key: why, in words that do not repeat it.
@@ -57,9 +59,7 @@ extension Administration {
         var accepted: [NewKey] = []
         accepted.reserveCapacity(keys.count)
         for key in keys {
-            let fault = KeyRules.fault(ofValue: key.secret) ?? KeyRules.fault(ofName: key.name) ?? KeyRules.fault(ofWeight: key.weight)
-                ?? KeyRules.fault(of: key.attributes)?.reason
-            if let fault {
+            if let fault = KeyRules.fault(of: key) {
                 additions.append(.refused(reason: fault))
             } else {
                 // A placeholder, filled in below in the same order.
@@ -82,6 +82,15 @@ extension Administration {
             next += 1
         }
         return additions
+    }
+
+    /// What ``addKeys(_:to:by:)`` would make of these keys now. Changes nothing.
+    public func previewKeys(_ keys: [NewKey], in service: ServiceID) throws(AdministrationError) -> [KeyAddition] {
+        var known = Set(try entry(service).pool.secrets.map { SecretValue(secret: $0.secret) })
+        return keys.map { key in
+            if let fault = KeyRules.fault(of: key) { return .refused(reason: fault) }
+            return known.insert(SecretValue(secret: key.secret)).inserted ? .acceptable : .duplicate
+        }
     }
 
     /// Changes name, weight, switch or attributes of a key.
@@ -149,11 +158,16 @@ extension Administration {
         }
     }
 
-    /// The values of all keys of a service, by number. Audited first: what is not written down is not handed out.
-    public func exportKeys(of service: ServiceID, by actor: String) async throws(AdministrationError) -> [Secret] {
+    /// The values of the keys of a service that `isWanted` accepts (nil: all), by number. Audited first: what is not written down is not handed out.
+    public func exportKeys(
+        of service: ServiceID, where isWanted: (@Sendable (KeyView) -> Bool)? = nil, by actor: String
+    ) async throws(AdministrationError) -> [Secret] {
         try await change { () async throws(AdministrationError) in
             let pool = try self.entry(service).pool
-            let secrets = pool.secrets.sorted { $0.id < $1.id }.map(\.secret)
+            var secrets = pool.secrets.sorted { $0.id < $1.id }.map(\.secret)
+            if let isWanted {
+                secrets = pool.views(after: nil, limit: .max, at: self.clock(), where: isWanted).compactMap { pool.secret(of: $0.id) }
+            }
             let entry = AuditEntry(at: self.clock(), actor: actor, action: "keys.export", subject: "\(secrets.count) keys of service \(service)")
             try await self.write { () async throws(StoreError) in try await self.store.append(entry) }
             self.logger.notice("administration", metadata: ["action": "keys.export", "subject": "\(entry.subject)", "actor": "\(actor)"])
@@ -178,4 +192,15 @@ extension Administration {
         }
         return results
     }
+}
+
+/// A key's value as a member of a set.
+private struct SecretValue: Hashable {
+    let secret: Secret
+
+    static func == (one: SecretValue, other: SecretValue) -> Bool {
+        unsafe other.secret.withUnsafeBytes { unsafe one.secret.isEqual(inConstantTime: RawSpan(_unsafeBytes: $0)) }
+    }
+
+    func hash(into hasher: inout Hasher) { unsafe secret.withUnsafeBytes { unsafe hasher.combine(bytes: $0) } }
 }

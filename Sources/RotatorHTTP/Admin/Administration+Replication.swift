@@ -114,6 +114,17 @@ extension Administration {
         return views.compactMap { try? key($0.id, of: service) }
     }
 
+    /// A page of a service's keys by position, with counts over all replicas, and how many keys there are in all. By counts or last use, this replica's knowledge
+    /// of them sorts.
+    func presentKeys(
+        of service: ServiceID, _ order: KeyOrder, offset: Int, limit: Int, where isIncluded: ((KeyView) -> Bool)?
+    ) async throws(AdministrationError) -> (views: [KeyView], total: Int) {
+        let (views, total) = try entry(service).pool.page(order, offset: offset, limit: limit, at: clock(), where: isIncluded)
+        guard link != nil else { return (views, total) }
+        await refreshCounts(of: views.map(\.id), in: service)
+        return (views.map { (try? key($0.id, of: service)) ?? $0 }, total)
+    }
+
     /// As ``key(_:)``, with counts over all replicas.
     func presentKey(_ id: KeyID) async throws(AdministrationError) -> KeyView {
         let view = try key(id)

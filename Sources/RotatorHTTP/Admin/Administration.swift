@@ -151,6 +151,11 @@ public final class Administration: Sendable {
         do throws(StoreError) { return try await store.auditEntries(after: after, limit: limit) } catch { throw .store(error) }
     }
 
+    /// The audit log's entries with a number below `before`, newest first, at most `limit`.
+    public func auditEntries(before: Int64, limit: Int) async throws(AdministrationError) -> [(id: Int64, entry: AuditEntry)] {
+        do throws(StoreError) { return try await store.auditEntries(before: before, limit: limit) } catch { throw .store(error) }
+    }
+
     // MARK: What changes are made of
 
     func loadedEntries() throws(AdministrationError) -> [ServiceID: Entry] {

@@ -18,6 +18,11 @@ enum KeyRules {
         return isVisible ? nil : "holds something other than visible ASCII characters"
     }
 
+    /// Why this cannot be added to a pool; nil when it can.
+    static func fault(of key: NewKey) -> String? {
+        fault(ofValue: key.secret) ?? fault(ofName: key.name) ?? fault(ofWeight: key.weight) ?? fault(of: key.attributes)?.reason
+    }
+
     static func fault(ofWeight weight: Int) -> String? {
         weights.contains(weight) ? nil : "must be from 1 to 1000000"
     }

@@ -15,6 +15,9 @@ struct KeySearch {
     private let text: String
     private let octets: [UInt8]
 
+    /// Whether every key is found.
+    var isUnrestricted: Bool { state == nil && tag == nil && quotaGroup == nil && reason == nil && octets.isEmpty }
+
     /// Keys that hold `text` (empty: any) in their name or masked value, whatever its case, or have it as their id.
     init(text: String) {
         self.text = text.lowercased()

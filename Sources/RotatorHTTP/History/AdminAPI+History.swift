@@ -22,6 +22,13 @@ extension AdminAPI {
         }
         let services: [ServiceRecord]
         do { services = try administration.services() } catch { throw AdminProblem(error) }
+        if let text = query["key_id"] {
+            if query["service"] != nil { throw .invalidParameter("service", "does not go with “key_id”") }
+            guard let number = AdminQuery.number(text), number > 0 else { throw .invalidParameter("key_id", "must be a key's id") }
+            let report: StatsReport
+            do throws(StoreError) { report = try await recorder.report(on: window, key: KeyID(number)) } catch { throw AdminProblem(.store(error)) }
+            return .json(document(of: report, services: services, top: top, dropped: recorder.counters))
+        }
         var service: ServiceID?
         if let slug = query["service"] {
             guard let named = services.first(where: { $0.configuration.slug == slug }) else {
@@ -82,6 +89,10 @@ extension AdminAPI {
             json.write(point.tally.usage)
             json.name("latency_ms")
             json.write(point.tally.durations)
+            json.name("first_byte_ms")
+            json.write(point.tally.firstBytes)
+            json.name("added_ms")
+            json.write(point.tally.additions)
             json.closeObject()
         }
         json.closeArray()

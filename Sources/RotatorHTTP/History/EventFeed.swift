@@ -59,7 +59,8 @@ final class EventFeed: Sendable {
 
     /// Tells what has happened since the last time: state changes first, in their order, then the store's, then the counters.
     func tell(
-        keyChanges: [(change: KeyStateChange, service: String)], isStoreUp: Bool, totals: [ServiceID: ServiceTotals], openStreams: Int, at now: Moment
+        keyChanges: [(change: KeyStateChange, service: String)], isStoreUp: Bool, totals: [ServiceID: ServiceTotals], times: MomentaryTimes = MomentaryTimes(),
+        openStreams: Int, at now: Moment
     ) {
         state.withLock { state in
             var texts: [[UInt8]] = keyChanges.map { Event.keyState($0.change, service: $0.service).octets }
@@ -70,7 +71,7 @@ final class EventFeed: Sendable {
             let before = state.told
             state.told = totals
             if state.streams.isEmpty { return }
-            let counters = Event.counters(totals, since: before, openStreams: openStreams, at: now).octets
+            let counters = Event.counters(totals, since: before, times: times, openStreams: openStreams, at: now).octets
             for (number, mailbox) in state.streams {
                 for text in texts { mailbox.offer(text, mayBeLost: false) }
                 mailbox.offer(counters, mayBeLost: true)
@@ -124,7 +125,9 @@ struct Event: Sendable {
     static func store(isUp: Bool) -> Event { Event("store") { $0.member("is_up", isUp) } }
 
     /// What was counted between two moments; services without any are left out.
-    static func counters(_ totals: [ServiceID: ServiceTotals], since before: [ServiceID: ServiceTotals], openStreams: Int, at now: Moment) -> Event {
+    static func counters(
+        _ totals: [ServiceID: ServiceTotals], since before: [ServiceID: ServiceTotals], times: MomentaryTimes = MomentaryTimes(), openStreams: Int, at now: Moment
+    ) -> Event {
         var all = ServiceTotals()
         var services: [(id: ServiceID, counted: ServiceTotals)] = []
         for (id, total) in totals.sorted(by: { $0.key < $1.key }) {
@@ -139,6 +142,12 @@ struct Event: Sendable {
             json.member("at", now)
             write(all, to: &json)
             json.member("open_streams", openStreams)
+            json.name("latency_ms")
+            json.write(times.durations)
+            json.name("first_byte_ms")
+            json.write(times.firstBytes)
+            json.name("added_ms")
+            json.write(times.additions)
             json.name("services")
             json.openArray()
             for service in services {

@@ -28,6 +28,8 @@ extension JSONWriter {
         write(tally.durations)
         name("first_byte_ms")
         write(tally.firstBytes)
+        name("added_ms")
+        write(tally.additions)
     }
 
     mutating func write(_ histogram: DurationHistogram) {

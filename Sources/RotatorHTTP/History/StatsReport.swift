@@ -26,10 +26,15 @@ struct StatsReport: Sendable {
 
     /// Adds up rows of services in the window's own resolution: they make the totals and the series too.
     mutating func addServices(_ rows: [TrafficLedger.Row]) {
+        addSeries(rows)
+        for row in rows where range.contains(row.key.start) { subjects[.service, default: [:]][row.key.subject, default: TrafficTally()].add(row.tally) }
+    }
+
+    /// Adds up rows in the window's own resolution to the totals and the series.
+    mutating func addSeries(_ rows: [TrafficLedger.Row]) {
         for row in rows where range.contains(row.key.start) {
             total.add(row.tally)
             points[Int((row.key.start - range.lowerBound) / window.step)].tally.add(row.tally)
-            subjects[.service, default: [:]][row.key.subject, default: TrafficTally()].add(row.tally)
         }
     }
 

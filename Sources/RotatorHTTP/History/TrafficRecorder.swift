@@ -188,6 +188,14 @@ public final class TrafficRecorder: UsageSink {
         return report
     }
 
+    /// What is told of one key in a window, over all replicas, up to this moment.
+    func report(on window: StatsWindow, key: KeyID) async throws(StoreError) -> StatsReport {
+        fold()
+        var report = StatsReport(window, at: clock())
+        report.addSeries(try await rows(window.resolution, .key, subject: key.description, in: report.range))
+        return report
+    }
+
     /// The rows of all writers.
     private func rows(
         _ resolution: HistoryResolution, _ dimension: HistoryDimension, subject: String?, in range: Range<Int64>
@@ -220,9 +228,11 @@ public final class TrafficRecorder: UsageSink {
 
     /// Tells those who listen what has happened since the last time.
     func tell(_ source: EventSource, at now: Moment) async {
-        let totals = ledger.withLock(\.totals)
+        let hasListeners = events.hasListeners
+        let (totals, times) = ledger.withLock { ($0.totals, $0.takeMomentaryTimes(andKeep: hasListeners)) }
         events.tell(
-            keyChanges: source.keyChanges(), isStoreUp: source.isStoreUp(), totals: totals, openStreams: events.hasListeners ? await source.openStreams() : 0, at: now)
+            keyChanges: source.keyChanges(), isStoreUp: source.isStoreUp(), totals: totals, times: times,
+            openStreams: hasListeners ? await source.openStreams() : 0, at: now)
     }
 }
 

@@ -4,7 +4,7 @@ internal import RotatorCore
 
 extension AdminAPI {
     func exportCatalogue(_ request: LocalRequest, _ query: AdminQuery, by user: String) async throws(AdminProblem) -> LocalResponse {
-        let includesKeys = try flag("keys", in: query) ?? true
+        let includesKeys = try query.flag("keys") ?? true
         let salt = try salt(in: query)
         let passphrase = try passphrase(of: request)
         if includesKeys, passphrase == nil {
@@ -30,7 +30,7 @@ extension AdminAPI {
     }
 
     func importCatalogue(_ request: LocalRequest, _ query: AdminQuery, by user: String) async throws(AdminProblem) -> LocalResponse {
-        let isDryRun = try flag("dry_run", in: query) ?? false
+        let isDryRun = try query.flag("dry_run") ?? false
         var mode = ImportMode.merge
         if let word = query["mode"] {
             guard let known = ImportMode(rawValue: word) else { throw .invalidParameter("mode", "must be “merge” or “replace”") }
@@ -56,12 +56,6 @@ extension AdminAPI {
         let fault = given.count > 1 ? "stands there twice" : text.unicodeScalars.contains("\u{FFFD}") ? "is not UTF-8" : Passphrase.fault(of: text)
         if let fault { throw AdminProblem(code: .invalidPassphrase, detail: "“X-Passphrase” \(fault).") }
         return Secret(text.utf8)
-    }
-
-    private func flag(_ name: String, in query: AdminQuery) throws(AdminProblem) -> Bool? {
-        guard let word = query[name] else { return nil }
-        guard let flag = Bool(word) else { throw .invalidParameter(name, "must be “true” or “false”") }
-        return flag
     }
 
     private func salt(in query: AdminQuery) throws(AdminProblem) -> [UInt8]? {

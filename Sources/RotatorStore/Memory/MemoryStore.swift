@@ -231,4 +231,10 @@ extension MemoryStore: KeyLedger, SettingStore, AuditLog {
         let first = Int(max(0, after))
         return audit[first...].prefix(limit).enumerated().map { (id: Int64(first + $0.offset + 1), entry: $0.element) }
     }
+
+    public func auditEntries(before: Int64, limit: Int) throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try requireOpen()
+        let last = Int(min(max(0, before - 1), Int64(audit.count)))
+        return (0..<last).reversed().prefix(max(0, limit)).map { (id: Int64($0 + 1), entry: audit[$0]) }
+    }
 }

@@ -42,9 +42,16 @@ extension PostgreSQLSession {
     }
 
     func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try await auditEntries("SELECT id, at_ns, actor, action, subject FROM rotator_audit WHERE id > $1 ORDER BY id LIMIT $2", from: after, limit: limit)
+    }
+
+    func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try await auditEntries("SELECT id, at_ns, actor, action, subject FROM rotator_audit WHERE id < $1 ORDER BY id DESC LIMIT $2", from: before, limit: limit)
+    }
+
+    private func auditEntries(_ sql: StaticString, from id: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
         try await call(within: Limit.short) { session throws(PostgreSQLError) in
-            let found = try await session.run(
-                "SELECT id, at_ns, actor, action, subject FROM rotator_audit WHERE id > $1 ORDER BY id LIMIT $2", .integer(after), .integer(Int64(limit)))
+            let found = try await session.run(sql, .integer(id), .integer(Int64(limit)))
             return found.rows.map { row in
                 let entry = AuditEntry(
                     at: Moment(nanoseconds: found.integer(row, 1)), actor: found.text(row, 2), action: found.text(row, 3), subject: found.text(row, 4))

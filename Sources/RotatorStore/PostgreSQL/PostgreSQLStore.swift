@@ -147,6 +147,11 @@ extension PostgreSQLStore: AuditLog {
         guard limit > 0 else { return [] }
         return try await run { () async throws(StoreError) in try await server.reader.auditEntries(after: after, limit: limit) }
     }
+
+    public func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        guard limit > 0 else { return [] }
+        return try await run { () async throws(StoreError) in try await server.reader.auditEntries(before: before, limit: limit) }
+    }
 }
 
 extension PostgreSQLStore: DocumentStore {

@@ -326,6 +326,18 @@ extension RedisScript {
         return out
         """)
 
+    /// ARGV: number, limit. Returns numbers and documents in turn, the highest number first.
+    static let latestAuditEntries = RedisScript(guarded + """
+        local last = tonumber(redis.call('HGET', meta, 'last_audit') or '0')
+        local from, ids, out = math.min(last, tonumber(ARGV[1]) - 1), {}, {}
+        for id = from, math.max(1, from - tonumber(ARGV[2]) + 1), -1 do ids[#ids + 1] = text(id) end
+        for i, document in ipairs(values(p .. 'audit', ids)) do
+            out[#out + 1] = ids[i]
+            out[#out + 1] = document
+        end
+        return out
+        """)
+
     // MARK: What replicas share
 
     /// ARGV: service, count. Returns the first ticket and both epochs.

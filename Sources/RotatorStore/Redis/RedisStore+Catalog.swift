@@ -195,9 +195,17 @@ extension RedisStore: AuditLog {
     }
 
     public func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try await auditEntries(.auditEntries, from: max(0, after), limit: limit)
+    }
+
+    public func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try await auditEntries(.latestAuditEntries, from: before, limit: limit)
+    }
+
+    private func auditEntries(_ script: RedisScript, from number: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
         guard limit > 0 else { return [] }
         var entries: [(id: Int64, entry: AuditEntry)] = []
-        for (number, text) in try await client.run(.auditEntries, [[UInt8](number: max(0, after)), [UInt8](number: Int64(limit))]).pairs {
+        for (number, text) in try await client.run(script, [[UInt8](number: number), [UInt8](number: Int64(limit))]).pairs {
             guard let id = number.integer, let octets = text.octets, let read = try? JSONDecoder().decode(AuditDocument.self, from: Data(octets)) else { continue }
             entries.append((id, AuditEntry(at: Moment(nanoseconds: read.at_ns), actor: read.actor, action: read.action, subject: read.subject)))
         }

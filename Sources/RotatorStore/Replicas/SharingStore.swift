@@ -200,6 +200,10 @@ extension SharingStore: AuditLog {
     public func auditEntries(after: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
         try await catalogue.auditEntries(after: after, limit: limit)
     }
+
+    public func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try await catalogue.auditEntries(before: before, limit: limit)
+    }
 }
 
 extension SharingStore: ReplicaLink {

@@ -40,10 +40,16 @@ extension SQLiteSession {
     }
 
     mutating func auditEntries(after: Int64, limit: Int) throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try auditEntries("SELECT id, at_ns, actor, action, subject FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2", from: after, limit: limit)
+    }
+
+    mutating func auditEntries(before: Int64, limit: Int) throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try auditEntries("SELECT id, at_ns, actor, action, subject FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2", from: before, limit: limit)
+    }
+
+    private mutating func auditEntries(_ sql: StaticString, from id: Int64, limit: Int) throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
         try requireTables()
-        return try mapping(
-            "SELECT id, at_ns, actor, action, subject FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2", on: after, Int64(limit)
-        ) { statement throws(StoreError) in
+        return try mapping(sql, on: id, Int64(limit)) { statement throws(StoreError) in
             let entry = AuditEntry(
                 at: Moment(nanoseconds: statement.integer(1)), actor: statement.text(2), action: statement.text(3), subject: statement.text(4))
             return (id: statement.integer(0), entry: entry)

@@ -198,6 +198,11 @@ extension SQLiteStore: AuditLog {
         guard limit > 0 else { return [] }
         return try await read { session throws(StoreError) in try session.auditEntries(after: after, limit: limit) }
     }
+
+    public func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        guard limit > 0 else { return [] }
+        return try await read { session throws(StoreError) in try session.auditEntries(before: before, limit: limit) }
+    }
 }
 
 extension SQLiteStore: DocumentStore {

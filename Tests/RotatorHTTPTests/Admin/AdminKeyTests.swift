@@ -176,7 +176,85 @@ import Testing
     }
 }
 
+@Suite("Admin key listing by position") struct AdminKeyPositionTests {
+    private func pool() async throws -> (AdminHarness, Int) {
+        let harness = try await AdminHarness()
+        let id = await harness.makeService()
+        for (value, name) in [("k1", "delta"), ("k2", "alpha"), ("k3", "charlie"), ("k4", "alpha"), ("k5", "bravo")] { _ = await harness.makeKey(value, in: id, name: name) }
+        return (harness, id)
+    }
+
+    private func ids(_ harness: AdminHarness, _ id: Int, _ query: String) async -> [Int?] {
+        await harness.call("GET", "/admin/proxy-configs/\(id)/keys?\(query)").json["items"].items.map { Optional($0)["key_id"].integer }
+    }
+
+    @Test func `a page is told by how many keys stand before it, with the sum of all`() async throws {
+        let (harness, id) = try await pool()
+        let page = await harness.call("GET", "/admin/proxy-configs/\(id)/keys?offset=1&limit=2").json
+        #expect(page["items"].items.map { Optional($0)["key_id"].integer } == [2, 3])
+        #expect(page["total"].integer == 5 && page["next"].isNull)
+        #expect(await ids(harness, id, "offset=4&limit=1000") == [5])
+        #expect(await ids(harness, id, "offset=9223372036854775807&limit=1000").isEmpty)
+    }
+
+    @Test(arguments: [
+        ("id", [1, 2, 3, 4, 5]), ("-id", [5, 4, 3, 2, 1]), ("name", [2, 4, 5, 3, 1]), ("-name", [1, 3, 5, 2, 4]), ("weight", [1, 2, 4, 5, 3]), ("-weight", [3, 1, 2, 4, 5]),
+        ("state", [1, 3, 4, 5, 2]), ("-state", [2, 1, 3, 4, 5]), ("last_used_at", [1, 2, 3, 4, 5]), ("-success_count", [1, 2, 3, 4, 5]), ("failure_count", [1, 2, 3, 4, 5]),
+    ])
+    func `keys are sorted by any column, either way, and by number where they are equal`(_ order: String, _ expected: [Int]) async throws {
+        let (harness, id) = try await pool()
+        _ = await harness.call("PATCH", "/admin/keys/3", #"{"weight":7}"#)
+        _ = await harness.call("PATCH", "/admin/keys/2", #"{"is_active":false}"#)
+        #expect(await ids(harness, id, "sort=\(order)") == expected)
+        // Page by page, nothing is missed or told twice.
+        var paged: [Int?] = []
+        for offset in stride(from: 0, to: 6, by: 2) { paged += await ids(harness, id, "sort=\(order)&offset=\(offset)&limit=2") }
+        #expect(paged == expected)
+    }
+
+    @Test func `a filter counts before the pages are made`() async throws {
+        let (harness, id) = try await pool()
+        let page = await harness.call("GET", "/admin/proxy-configs/\(id)/keys?q=alpha&sort=-id&limit=1&offset=1").json
+        #expect(page["items"].items.map { Optional($0)["key_id"].integer } == [2])
+        #expect(page["total"].integer == 2)
+        #expect(await ids(harness, id, "q=alpha&offset=0") == [2, 4])
+    }
+
+    @Test(arguments: [("sort=secret", "sort"), ("sort=--id", "sort"), ("offset=-1", "offset"), ("offset=x", "offset"), ("sort=id&after=3", "after"), ("offset=0&after=3", "after")])
+    func `an order or place that is none is 400`(_ query: String, _ name: String) async throws {
+        let (harness, id) = try await pool()
+        let answer = await harness.call("GET", "/admin/proxy-configs/\(id)/keys?\(query)")
+        #expect(answer.status == 400 && answer.code == "invalid_parameter" && answer.detail.contains("“\(name)”"))
+    }
+
+    @Test func `an export may be of some keys alone, and is written down as that many`() async throws {
+        let (harness, id) = try await pool()
+        let path = "/admin/proxy-configs/\(id)/keys/export"
+        #expect(await harness.call("GET", "\(path)?q=alpha").text == "k2\nk4\n")
+        #expect(harness.store.auditEntries.last?.subject == "2 keys of service \(id)")
+        #expect(await harness.call("GET", "\(path)?ids=5,1,99").text == "k1\nk5\n")
+        #expect(await harness.call("GET", "\(path)?ids=4,5&q=alpha").text == "k4\n")
+        #expect(await harness.call("GET", "\(path)?state=invalid").text == "")
+        for wrong in ["ids=", "ids=1,", "ids=0", "ids=1%202", "ids=\(Array(repeating: "1", count: 1_001).joined(separator: ","))", "state=none"] {
+            #expect(await harness.call("GET", "\(path)?\(wrong)").code == "invalid_parameter", "\(wrong.prefix(20))")
+        }
+    }
+}
+
 @Suite("Admin key import") struct AdminKeyImportTests {
+    @Test func `a dry run says the same and adds nothing`() async throws {
+        let harness = try await AdminHarness()
+        let id = await harness.makeService()
+        _ = await harness.makeKey("present", in: id)
+        let body = #"{"keys":["a","present","","b","a","c d"]}"#
+        let preview = await harness.call("POST", "/admin/proxy-configs/\(id)/keys/batch?dry_run=true", body)
+        #expect(preview.status == 200)
+        #expect(preview.json["success_count"].integer == 2 && preview.json["skipped_count"].integer == 2 && preview.json["failed_count"].integer == 2)
+        #expect(await harness.call("GET", "/admin/proxy-configs/\(id)/keys/export").text == "present\n")
+        #expect(await harness.call("POST", "/admin/proxy-configs/\(id)/keys/batch?dry_run=false", body).text == preview.text)
+        #expect(await harness.call("POST", "/admin/proxy-configs/\(id)/keys/batch?dry_run=yes", body).code == "invalid_parameter")
+    }
+
     @Test func `a JSON array is imported; duplicates are skipped, faults are told by position`() async throws {
         let harness = try await AdminHarness()
         let id = await harness.makeService()

@@ -204,6 +204,10 @@ final class CatalogueDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore
             return state.audit.enumerated().map { (Int64($0.offset + 1), $0.element) }.filter { $0.0 > after }.prefix(limit).map { ($0.0, $0.1) }
         }
     }
+
+    func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try await auditEntries(after: 0, limit: .max).reversed().filter { $0.id < before }.prefix(limit).map { ($0.id, $0.entry) }
+    }
 }
 
 /// What single calls and lists of changes do.

@@ -245,6 +245,11 @@ struct ReplicaDouble: UpstreamCatalog, KeyLedger, AuditLog, DocumentStore, Histo
         return try await store.auditEntries(after: after, limit: limit)
     }
 
+    func auditEntries(before: Int64, limit: Int) async throws(StoreError) -> [(id: Int64, entry: AuditEntry)] {
+        try shared.requireUp()
+        return try await store.auditEntries(before: before, limit: limit)
+    }
+
     func leaseTickets(_ count: Int, of service: ServiceID) async throws(StoreError) -> TicketLease {
         try shared.requireUp()
         return shared.state.withLock { state in

@@ -64,6 +64,30 @@ import Testing
         #expect(unknown.status == 404 && unknown.code == "service_not_found")
     }
 
+    @Test func `statistics of one key tell its attempts, over time`() async throws {
+        let harness = try await AdminHarness()
+        harness.recorder.take([.of(at: harness.clock.now, keys: [4, 9]), .of(at: harness.clock.now, keys: [9]), .of(at: harness.clock.now, keys: [4], tokens: 5)])
+        harness.clock.advance(by: .seconds(1))
+        let json = await harness.call("GET", "/admin/stats?key_id=4&window=5m").json
+        #expect(json["totals"]["requests"].integer == 2 && json["totals"]["failures"].integer == 1)
+        #expect(json["totals"]["tokens"]["input"].integer == 5)
+        #expect(json["series"][4]["requests"].integer == 2 && json["series"].items.count == 5)
+        #expect(["services", "keys", "clients", "models"].allSatisfy { json[$0].items.isEmpty })
+        #expect(await harness.call("GET", "/admin/stats?key_id=77").json["totals"]["requests"].integer == 0)
+        #expect(await harness.call("GET", "/admin/stats?key_id=4&service=openai").code == "invalid_parameter")
+    }
+
+    @Test func `statistics tell what was added to the provider's own time, of services`() async throws {
+        let harness = try await AdminHarness()
+        let service = await harness.makeService()
+        harness.recorder.take([.of(at: harness.clock.now, service: Int64(service), keys: [1, 2])])
+        harness.clock.advance(by: .seconds(1))
+        let json = await harness.call("GET", "/admin/stats?window=5m").json
+        #expect(!json["totals"]["added_ms"]["p50"].isNull && !json["services"][0]["added_ms"]["p99"].isNull && !json["series"][4]["added_ms"]["p95"].isNull)
+        #expect(!json["series"][4]["first_byte_ms"]["p95"].isNull)
+        #expect(json["clients"][0]["added_ms"]["p50"].isNull)
+    }
+
     @Test func `a store that is away gives 503`() async throws {
         let harness = try await AdminHarness()
         harness.history.fail(.unavailable)
@@ -73,7 +97,7 @@ import Testing
 
     @Test(arguments: [
         ("/admin/stats?window=2h", "window", "“5m”"), ("/admin/stats?window=", "window", "“90d”"), ("/admin/stats?top=0", "top", "1000"),
-        ("/admin/stats?top=1001", "top", "1000"), ("/admin/stats?top=x", "top", "1000"), ("/admin/stats?limit=5", "limit", "unknown"),
+        ("/admin/stats?top=1001", "top", "1000"), ("/admin/stats?top=x", "top", "1000"), ("/admin/stats?key_id=x", "key_id", "id"), ("/admin/stats?limit=5", "limit", "unknown"),
         ("/admin/requests?status=99", "status", "599"), ("/admin/requests?status=2xx", "status", "599"), ("/admin/requests?failed=yes", "failed", "“true”"),
         ("/admin/requests?key_id=0", "key_id", "id"), ("/admin/requests?from=yesterday", "from", "3339"), ("/admin/requests?to=2026-02-30T00:00:00Z", "to", "3339"),
         ("/admin/requests?after=-1", "after", "next"), ("/admin/requests?limit=1001", "limit", "1000"), ("/admin/requests/1?limit=1", "limit", "unknown"),

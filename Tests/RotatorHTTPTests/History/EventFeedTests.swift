@@ -14,6 +14,23 @@ import Testing
         (KeyStateChange(key: KeyID(key), service: ServiceID(1), from: .active, to: state, reason: "rate_limited", until: after(30), at: start), "openai")
     }
 
+    private let noTimes = ["latency_ms", "first_byte_ms", "added_ms"].map { "\"\($0)\":{\"p50\":null,\"p95\":null,\"p99\":null}" }.joined(separator: ",")
+
+    @Test func `counters tell how long the exchanges of that second took`() async {
+        let feed = EventFeed()
+        let stream = feed.listen(until: .distantFuture)
+        var times = MomentaryTimes()
+        times.add(TrafficSample(.of(at: start, keys: [1, 2], duration: 2_000_000_000)))
+        feed.tell(keyChanges: [], isStoreUp: true, totals: totals(1), times: times, openStreams: 0, at: start)
+        let told = text(await stream?.next()) ?? ""
+        func milliseconds(_ name: String) -> Double? {
+            told.firstMatch(of: try! Regex("\"\(name)\":\\{\"p50\":([0-9.]+),", as: (Substring, Substring).self)).flatMap { Double($0.1) }
+        }
+        #expect(abs((milliseconds("latency_ms") ?? 0) - 2_000) < 160)
+        #expect(abs((milliseconds("first_byte_ms") ?? 0) - 1_000) < 80)
+        #expect((milliseconds("added_ms") ?? 1) < 0.02)
+    }
+
     private func text(_ octets: [UInt8]?) -> String? { octets.map { String(decoding: $0, as: UTF8.self) } }
 
     private func totals(_ requests: Int64, failures: Int64 = 0, tokens: Int64 = 0) -> [ServiceID: ServiceTotals] {
@@ -38,7 +55,7 @@ import Testing
                 data: {"is_up":false}
 
                 event: counters
-                data: {"at":"\(timestamp)","requests":3,"failures":1,"tokens":{"input":50,"output":50,"cached_input":0,"reasoning":0,"total":100},"open_streams":3,"services":[{"service_id":1,"service":"openai","requests":3,"failures":1,"tokens":{"input":50,"output":50,"cached_input":0,"reasoning":0,"total":100}}]}
+                data: {"at":"\(timestamp)","requests":3,"failures":1,"tokens":{"input":50,"output":50,"cached_input":0,"reasoning":0,"total":100},"open_streams":3,\(noTimes),"services":[{"service_id":1,"service":"openai","requests":3,"failures":1,"tokens":{"input":50,"output":50,"cached_input":0,"reasoning":0,"total":100}}]}
 
 
                 """)

@@ -251,7 +251,8 @@ extension OpenAPIDocument {
               "type": "object", "required": ["items", "next"],
               "properties": {
                 "items": { "type": "array", "items": { "$ref": "#/components/schemas/Key" } },
-                "next": { "$ref": "#/components/schemas/Next" }
+                "next": { "$ref": "#/components/schemas/Next" },
+                "total": { "type": "integer", "minimum": 0, "description": "Of a listing by position: how many keys it has" }
               }
             },
             "KeyBatch": {

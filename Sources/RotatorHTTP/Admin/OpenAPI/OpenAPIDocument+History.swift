@@ -17,6 +17,10 @@ extension OpenAPIDocument {
                   "schema": { "type": "string" }
                 },
                 {
+                  "name": "key_id", "in": "query", "description": "The one key that is wanted: totals and series alone, its attempts in place of requests; not beside service",
+                  "schema": { "$ref": "#/components/schemas/ID" }
+                },
+                {
                   "name": "top", "in": "query", "description": "How many of each kind are listed, those with the most requests first",
                   "schema": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }
                 }
@@ -105,7 +109,7 @@ extension OpenAPIDocument {
             },
             "Tally": {
               "type": "object",
-              "required": ["requests", "failures", "success_rate", "attempts", "tokens", "unknown_usage", "latency_ms", "first_byte_ms"],
+              "required": ["requests", "failures", "success_rate", "attempts", "tokens", "unknown_usage", "latency_ms", "first_byte_ms", "added_ms"],
               "properties": {
                 "requests": { "type": "integer", "format": "int64", "minimum": 0 },
                 "failures": { "type": "integer", "format": "int64", "minimum": 0 },
@@ -114,7 +118,11 @@ extension OpenAPIDocument {
                 "tokens": { "$ref": "#/components/schemas/Tokens" },
                 "unknown_usage": { "type": "integer", "format": "int64", "minimum": 0, "description": "Answers of 2xx whose tokens are not known" },
                 "latency_ms": { "$ref": "#/components/schemas/Percentiles" },
-                "first_byte_ms": { "$ref": "#/components/schemas/Percentiles" }
+                "first_byte_ms": { "$ref": "#/components/schemas/Percentiles" },
+                "added_ms": {
+                  "allOf": [{ "$ref": "#/components/schemas/Percentiles" }],
+                  "description": "From a request's head to the beginning of the attempt that gave its answer: what the rotator added before the provider. Of services and in all"
+                }
               }
             },
             "Stats": {
@@ -161,13 +169,15 @@ extension OpenAPIDocument {
                 "series": {
                   "type": "array", "description": "Every step of the window, empty ones as zeros",
                   "items": {
-                    "type": "object", "required": ["start", "requests", "failures", "tokens", "latency_ms"],
+                    "type": "object", "required": ["start", "requests", "failures", "tokens", "latency_ms", "first_byte_ms", "added_ms"],
                     "properties": {
                       "start": { "$ref": "#/components/schemas/Timestamp" },
                       "requests": { "type": "integer", "format": "int64", "minimum": 0 },
                       "failures": { "type": "integer", "format": "int64", "minimum": 0 },
                       "tokens": { "$ref": "#/components/schemas/Tokens" },
-                      "latency_ms": { "$ref": "#/components/schemas/Percentiles" }
+                      "latency_ms": { "$ref": "#/components/schemas/Percentiles" },
+                      "first_byte_ms": { "$ref": "#/components/schemas/Percentiles" },
+                      "added_ms": { "$ref": "#/components/schemas/Percentiles" }
                     }
                   }
                 },
@@ -250,13 +260,16 @@ extension OpenAPIDocument {
               }
             },
             "Counters": {
-              "type": "object", "description": "Of the last second", "required": ["at", "requests", "failures", "tokens", "open_streams", "services"],
+              "type": "object", "description": "Of the last second", "required": ["at", "requests", "failures", "tokens", "open_streams", "latency_ms", "first_byte_ms", "added_ms", "services"],
               "properties": {
                 "at": { "$ref": "#/components/schemas/Timestamp" },
                 "requests": { "type": "integer", "minimum": 0 },
                 "failures": { "type": "integer", "minimum": 0 },
                 "tokens": { "$ref": "#/components/schemas/Tokens" },
                 "open_streams": { "type": "integer", "minimum": 0 },
+                "latency_ms": { "$ref": "#/components/schemas/Percentiles" },
+                "first_byte_ms": { "$ref": "#/components/schemas/Percentiles" },
+                "added_ms": { "$ref": "#/components/schemas/Percentiles" },
                 "services": {
                   "type": "array",
                   "items": {

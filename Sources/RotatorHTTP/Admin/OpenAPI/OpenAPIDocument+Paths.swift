@@ -133,6 +133,17 @@ extension OpenAPIDocument {
                 {
                   "name": "reason", "in": "query", "schema": { "type": "string" },
                   "description": "Only keys with this state_reason, altogether or for one model"
+                },
+                {
+                  "name": "sort", "in": "query",
+                  "description": "By what, with a hyphen in front for descending. Then pages are told by “offset”, “next” is null and “total” says how many there are",
+                  "schema": {
+                    "type": "string", "default": "id", "pattern": "^-?(id|name|state|weight|last_used_at|success_count|failure_count)$"
+                  }
+                },
+                {
+                  "name": "offset", "in": "query", "description": "In place of “after”: how many keys stand before the page",
+                  "schema": { "type": "integer", "format": "int64", "minimum": 0, "maximum": 9223372036854775807 }
                 }
               ],
               "responses": {
@@ -172,6 +183,9 @@ extension OpenAPIDocument {
             "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
             "post": {
               "operationId": "importKeys", "tags": ["keys"], "summary": "Add many keys at once",
+              "parameters": [
+                { "name": "dry_run", "in": "query", "description": "Only tell what would become of them", "schema": { "type": "boolean", "default": false } }
+              ],
               "description": "Duplicates are skipped, what is not a key is reported by its position. At most 1,000,000 keys in one call.",
               "requestBody": {
                 "required": true,
@@ -192,7 +206,19 @@ extension OpenAPIDocument {
           "/admin/proxy-configs/{id}/keys/export": {
             "parameters": [{ "$ref": "#/components/parameters/ServiceID" }],
             "get": {
-              "operationId": "exportKeys", "tags": ["keys"], "summary": "All key values of a service; audited",
+              "operationId": "exportKeys", "tags": ["keys"], "summary": "The key values of a service; audited",
+              "description": "All, or those that the parameters name: as in the listing.",
+              "parameters": [
+                {
+                  "name": "ids", "in": "query", "description": "Up to 1,000 ids, separated by commas",
+                  "schema": { "type": "string", "pattern": "^[1-9][0-9]{0,17}(,[1-9][0-9]{0,17}){0,999}$" }
+                },
+                { "name": "state", "in": "query", "schema": { "$ref": "#/components/schemas/KeyState" } },
+                { "name": "q", "in": "query", "schema": { "type": "string" } },
+                { "name": "tag", "in": "query", "schema": { "type": "string" } },
+                { "name": "quota_group", "in": "query", "schema": { "type": "string" } },
+                { "name": "reason", "in": "query", "schema": { "type": "string" } }
+              ],
               "responses": {
                 "200": { "description": "One key a line", "content": { "text/plain": { "schema": { "type": "string" } } } },
                 \#(refusals(400, 401, 404, 405, 503))
@@ -244,8 +270,15 @@ extension OpenAPIDocument {
         \#(transferPaths),
           "/admin/audit": {
             "get": {
-              "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first",
-              "parameters": [{ "$ref": "#/components/parameters/After" }, { "$ref": "#/components/parameters/Limit" }],
+              "operationId": "listAudit", "tags": ["history"], "summary": "Who changed what, when; oldest first, unless asked otherwise",
+              "parameters": [
+                { "$ref": "#/components/parameters/After" }, { "$ref": "#/components/parameters/Limit" },
+                { "name": "order", "in": "query", "description": "desc is newest first", "schema": { "type": "string", "enum": ["asc", "desc"], "default": "asc" } },
+                {
+                  "name": "before", "in": "query", "description": "In place of “after”, for newest first: what “next” said on the page before",
+                  "schema": { "type": "integer", "format": "int64", "minimum": 0, "maximum": 9223372036854775807 }
+                }
+              ],
               "responses": {
                 "200": {
                   "description": "One page", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/AuditPage" } } }
