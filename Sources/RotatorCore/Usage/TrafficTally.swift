@@ -140,6 +140,7 @@ public struct DurationHistogram: Sendable, Hashable {
     /// The bucket of a duration in nanoseconds.
     package static func bucket(of nanoseconds: Int64) -> Int {
         let value = Double(nanoseconds)
+        let ends = ends
         var low = 0
         var high = ends.count
         while low < high {

@@ -6,12 +6,15 @@ internal import RotatorCore
 extension ProxyExchange {
     func readFacts() {
         guard let runtime else { return }
-        let contentType = request.first(.contentType)?.string
+        let contentType = request.first(.contentType).map { $0.equals("application/json") ? Self.json : $0.string }
         withSpans { path, octets in
             facts = runtime.upstream.adapter.facts(path: path, contentType: contentType, body: octets)
         }
         hasFacts = true
     }
+
+    // A text that costs no memory each time.
+    private static var json: String { "application/json" }
 
     func withSpans(_ read: (RawSpan, RawSpan) -> Void) {
         let path = request.bytes.view[rest]

@@ -203,9 +203,9 @@ extension ProxyExchange {
     }
 
     func returnRequestBuffer() {
-        if let toUpstream {
-            self.toUpstream = nil
-            toUpstream.eraseAndGive(to: worker.reactor.buffers)
+        if let buffer = toUpstream.take() {
+            buffer.erase()
+            worker.reactor.buffers.give(buffer)
         }
     }
 
@@ -236,10 +236,7 @@ extension ProxyExchange {
     }
 
     func attemptFailed(_ how: NoAnswer, reason: String) {
-        if let head = answerHead {
-            worker.give(head)
-            answerHead = nil
-        }
+        if let head = answerHead.take() { worker.give(head) }
         cancelUpstream()
         worker.logger.info("attempt ended without an answer", metadata: [
             "service": "\(serviceSlug)", "request": "\(requestIDText)", "key": "\(lease?.key.id.rawValue ?? 0)", "reason": "\(reason)",

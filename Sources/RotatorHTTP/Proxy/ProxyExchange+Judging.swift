@@ -106,16 +106,12 @@ extension ProxyExchange {
     }
 
     func discardLast() {
-        guard let answer = last else { return }
-        last = nil
-        discard(answer)
+        if let answer = last.take() { discard(answer) }
     }
 
     func discard(_ answer: Answer) {
-        answer.connection?.close()
-        answer.connection = nil
-        if let body = answer.body { worker.reactor.buffers.give(body) }
-        answer.body = nil
+        answer.connection.take()?.close()
+        if let body = answer.body.take() { worker.reactor.buffers.give(body) }
         worker.give(answer.head)
     }
 

@@ -5,7 +5,7 @@ internal import RotatorCore
 
 /// The request on its way to the upstream.
 extension ProxyExchange {
-    func send(on connection: UpstreamConnection) {
+    func send(on connection: UpstreamConnection, to runtime: UpstreamRuntime) {
         upstream = connection
         connection.user = self
         phase = .awaitingHead
@@ -16,16 +16,16 @@ extension ProxyExchange {
         sentLastChunk = false
         sendsChunked = !isBodyWhole && request.contentLength == nil && request.isChunked
         let head = worker.reactor.buffers.take()
+        composeRequest(to: runtime, into: head)
         toUpstream = head
-        composeRequest(into: head)
         setDeadline(worker.reactor.now.advanced(byNanoseconds: worker.spans.firstByte))
         pump()
         // A connection that was idle has its readiness from before; a fresh one is told by epoll.
         if phase == .awaitingHead, upstream === connection, connection.isReadable { worker.reactor.deferResume(of: connection) }
     }
 
-    func composeRequest(into out: ByteBuffer) {
-        guard let runtime, let secret = lease?.key.secret else { return }
+    private func composeRequest(to runtime: UpstreamRuntime, into out: ByteBuffer) {
+        guard let secret = lease?.key.secret else { return }
         let view = request.bytes.view
         out.append(request.methodView)
         out.append(0x20)
@@ -41,7 +41,7 @@ extension ProxyExchange {
         } else {
             out.append(remaining)
         }
-        composeQuery(into: out, secret: secret)
+        if query != nil || !runtime.placesKeyInHeader { composeQuery(to: runtime, into: out, secret: secret) }
         out.append(" HTTP/1.1\r\n")
         out.append(runtime.hostLine)
         var run = LineRun()
@@ -77,8 +77,7 @@ extension ProxyExchange {
         out.append("\r\n")
     }
 
-    func composeQuery(into out: ByteBuffer, secret: Secret) {
-        guard let runtime else { return }
+    private func composeQuery(to runtime: UpstreamRuntime, into out: ByteBuffer, secret: Secret) {
         let view = request.bytes.view
         var hasAny = false
         if let query {
@@ -178,8 +177,7 @@ extension ProxyExchange {
         }
         if head.isEmpty, isBodyWhole, bodySent - bodyDropped == (body?.count ?? 0), !sendsChunked || sentLastChunk {
             hasSentRequest = true
-            toUpstream = nil
-            head.eraseAndGive(to: worker.reactor.buffers)
+            returnRequestBuffer()
         } else if let body, body.count - (bodySent - bodyDropped) < ServerConnection.backlogLimit {
             connection?.resumeBody()
         }

@@ -24,14 +24,10 @@ extension ProxyExchange {
             totalDeadline = .distantFuture
         }
         composeResponse(answer, isFinal: isFinal, connection)
-        if hasSentRequest, let body {
-            worker.reactor.buffers.give(body)
-            self.body = nil
-        }
-        if let held = answer.body {
+        if hasSentRequest, let body = body.take() { worker.reactor.buffers.give(body) }
+        if let held = answer.body.take() {
             relayHeld(held.view)
             worker.reactor.buffers.give(held)
-            answer.body = nil
         }
         if answer.isWhole {
             finishRelay()

@@ -192,12 +192,13 @@ final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
             return reject(ProxyError(.serviceNotFound, "There is no active service under this slug."))
         }
         self.runtime = runtime
-        let configuration = runtime.upstream.record.configuration
-        if let client, !client.allows(service: configuration.slug) {
+        if let client, !client.allows(service: runtime.upstream.record.configuration.slug) {
             return reject(ProxyError(.notAllowed, "This proxy key may not use this service."))
         }
-        if let allowed = configuration.method, !request.methodView.equals(runtime.allowedMethod), !(allowed == "GET" && request.methodView.equals("HEAD")) {
-            return reject(ProxyError(.methodNotAllowed, "This service takes \(allowed) only."))
+        if !runtime.allowedMethod.isEmpty, !request.methodView.equals(runtime.allowedMethod),
+            !(runtime.allowedMethod.view.equals("GET") && request.methodView.equals("HEAD"))
+        {
+            return reject(ProxyError(.methodNotAllowed, "This service takes \(runtime.allowedMethod.view.string) only."))
         }
         let repeated = unsafe runtime.target.repeatedVersion(in: view[rest].raw)
         if unsafe PathJudge.leavesBase(view[(rest.lowerBound + repeated)..<rest.upperBound].raw) {
@@ -206,17 +207,17 @@ final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
         if let length = request.contentLength, length > worker.settings.bodyBytesMax {
             return reject(ProxyExchange.tooLarge(worker.settings.bodyBytesMax))
         }
-        let adapter = runtime.upstream.adapter
         if isLLM, hasBody {
             // Scanned once, when it is whole, unless the path names the model and no credential can stand in the body.
             if hasJSONBody {
-                if !adapter.readsCredentialFromBody { readFacts() }
-                needsWholeBody = adapter.readsCredentialFromBody || facts.model == nil
+                if !runtime.readsCredentialFromBody { readFacts() }
+                needsWholeBody = runtime.readsCredentialFromBody || facts.model == nil
             }
         }
         machine = ExchangeStateMachine(
-            attemptLimit: configuration.maxAttempts ?? worker.settings.attemptLimit,
-            replay: configuration.replay ?? (isLLM ? .failed : configuration.replayPolicy(forMethod: request.methodView.string)))
+            attemptLimit: runtime.upstream.record.configuration.maxAttempts ?? worker.settings.attemptLimit,
+            replay: runtime.upstream.record.configuration.replay
+                ?? (isLLM ? .failed : runtime.upstream.record.configuration.replayPolicy(forMethod: request.methodView.string)))
     }
 
     static func tooLarge(_ limit: Int) -> ProxyError {
@@ -309,7 +310,7 @@ final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
             lease = consume granted
             _ = machine.attemptBegan()
             runtime.metrics.attempts += 1
-            connect()
+            connect(runtime)
         case .resting(let until):
             if machine.attempts > 0 { return perform(machine.ranOutOfKeys()) }
             let patience = runtime.upstream.record.configuration.maxWaitMilliseconds
@@ -328,11 +329,10 @@ final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
         }
     }
 
-    func connect() {
-        guard let runtime else { return }
+    private func connect(_ runtime: UpstreamRuntime) {
         if let idle = runtime.origin.takeIdle() {
             isReusedConnection = true
-            send(on: idle)
+            send(on: idle, to: runtime)
             return
         }
         isReusedConnection = false
@@ -344,11 +344,11 @@ final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
 
     func connected(_ connection: UpstreamConnection) {
         attempt = nil
-        guard phase == .connecting else {
+        guard phase == .connecting, let runtime else {
             connection.close()
             return
         }
-        send(on: connection)
+        send(on: connection, to: runtime)
     }
 
     func connectFailed(_ failure: ConnectFailure) {
@@ -404,13 +404,10 @@ final class ProxyExchange: Exchange, ConnectionWaiter, UpstreamConnectionUser {
         guard phase != .over else { return }
         phase = .over
         worker.reactor.deadlines.clear(deadline)
-        if let head = answerHead { worker.give(head) }
-        answerHead = nil
-        if let answer = current { discard(answer) }
-        current = nil
+        if let head = answerHead.take() { worker.give(head) }
+        if let answer = current.take() { discard(answer) }
         discardLast()
-        if let body { worker.reactor.buffers.give(body) }
-        body = nil
+        if let body = body.take() { worker.reactor.buffers.give(body) }
         returnRequestBuffer()
         if isCountedStream { worker.openStreams -= 1 }
         if let admissionTicket { worker.forgetAdmission(admissionTicket) }

@@ -14,6 +14,7 @@ final class UpstreamRuntime {
     let upstream: Upstream
     let slug: ByteBuffer
     let isLLM: Bool
+    let readsCredentialFromBody: Bool
     let target: UpstreamTarget
     let origin: Origin
     let metrics: ServiceMetrics
@@ -56,6 +57,7 @@ final class UpstreamRuntime {
         let configuration = upstream.record.configuration
         slug = octets { $0.append(text: configuration.slug) }
         isLLM = configuration.kind == .llm
+        readsCredentialFromBody = upstream.adapter.readsCredentialFromBody
         hostLine = octets { $0.append(text: "Host: \(target.authority)\r\n") }.view
         allowedMethod = octets { $0.append(text: configuration.method ?? "") }
         let placement = upstream.placement
@@ -135,8 +137,10 @@ struct Histogram: Sendable {
     private(set) var count = 0
 
     mutating func observe(_ nanoseconds: Int64) {
+        // Asked for once: each look at a global asks whether it has been made.
+        let bounds = Histogram.nanosecondBounds
         var index = 0
-        while index < Histogram.nanosecondBounds.count, nanoseconds > Histogram.nanosecondBounds[index] { index += 1 }
+        while index < bounds.count, nanoseconds > bounds[index] { index += 1 }
         buckets[index] += 1
         sum &+= nanoseconds
         count += 1

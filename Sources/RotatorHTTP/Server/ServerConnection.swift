@@ -193,8 +193,8 @@ final class ServerConnection: Pollable, DeadlineTarget {
             }
         }
         if pending.isEmpty {
-            worker.reactor.buffers.give(pending)
             self.pending = nil
+            worker.reactor.buffers.give(pending)
         } else if stage == .responding || stage == .lingering {
             // A client that takes nothing for so long has gone.
             worker.reactor.deadlines.set(deadline, to: worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle))

@@ -190,7 +190,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
 
     func takeHead() -> MessageHead { spareHeads.popLast() ?? MessageHead() }
 
-    func give(_ head: MessageHead) {
+    func give(_ head: consuming MessageHead) {
         guard spareHeads.count < 256, head.bytes.capacity <= 8192 else { return }
         head.reset()
         spareHeads.append(head)

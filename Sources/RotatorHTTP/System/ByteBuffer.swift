@@ -179,17 +179,9 @@ final class BufferPool {
 
     func take() -> ByteBuffer { spare.popLast() ?? ByteBuffer() }
 
-    func give(_ buffer: ByteBuffer) {
+    func give(_ buffer: consuming ByteBuffer) {
         guard spare.count < limit, buffer.capacity == ByteBuffer.pooledCapacity else { return }
         buffer.removeAll()
         spare.append(buffer)
-    }
-}
-
-extension ByteBuffer {
-    /// For buffers that carried a credential.
-    func eraseAndGive(to pool: BufferPool) {
-        erase()
-        pool.give(self)
     }
 }
