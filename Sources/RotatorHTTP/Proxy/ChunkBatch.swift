@@ -22,6 +22,12 @@ internal import Glibc
         count += run.count
     }
 
+    /// What was added, in one piece; valid until the scratch memory is used again.
+    var octets: ByteView {
+        guard let start = unsafe start else { return ByteView.empty }
+        return unsafe ByteView(start, count: count)
+    }
+
     /// The framed chunk, with the last chunk behind it where `isLast`; valid until the scratch memory is used again. Leaves the batch empty.
     @inline(__always) mutating func take(isLast: Bool) -> ByteView {
         guard let start = unsafe start, count > 0 else { return ByteView.empty }

@@ -155,14 +155,24 @@ extension ProxyExchange {
 
     func relay(_ bytes: ByteView) {
         guard let connection, !bytes.isEmpty else { return }
-        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
-        if let meter { unsafe meter.watch(RawSpan(_unsafeBytes: bytes.raw)) }
+        if delimiting == .chunked, editor == nil {
+            // One read brings many chunks: all that there is to do for each is done for the whole batch.
+            batch.add(bytes)
+            return
+        }
+        watch(bytes)
         if editor != nil { return relayEdited(bytes) }
         switch delimiting {
         case .none: break
         case .length, .close: connection.write(bytes)
-        case .chunked: batch.add(bytes)
+        case .chunked: preconditionFailure("chunks are gathered")
         }
+    }
+
+    /// Octets of the body have come: counts what they say of tokens, and gives the next ones time.
+    @inline(__always) private func watch(_ bytes: ByteView) {
+        setDeadline(min(worker.reactor.now.advanced(byNanoseconds: worker.spans.streamIdle), totalDeadline))
+        if let meter { unsafe meter.watch(RawSpan(_unsafeBytes: bytes.raw)) }
     }
 
     /// Sends what one read brought as one chunk.
@@ -171,6 +181,7 @@ extension ProxyExchange {
             if isLast { connection?.output.append("0\r\n\r\n") }
             return
         }
+        watch(batch.octets)
         let framed = batch.take(isLast: isLast)
         connection?.write(framed, isWhole: true)
     }
