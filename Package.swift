@@ -37,6 +37,9 @@ let package = Package(
         .systemLibrary(name: "CZlib", path: "Sources/CImports/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux", path: "Sources/CImports/CLinux"),
 
+        // The console's files as constants: what a browser is given stands inside the binary.
+        .target(name: "ConsoleAssets", exclude: ["web"]),
+
         .target(name: "RotatorCore", swiftSettings: strict),
         .target(name: "RotatorAdapters", dependencies: ["RotatorCore", "CZlib"], swiftSettings: strict),
         .target(
@@ -51,7 +54,7 @@ let package = Package(
         .target(
             name: "RotatorHTTP",
             dependencies: [
-                "RotatorCore", "CCurl", "CLinux",
+                "RotatorCore", "ConsoleAssets", "CCurl", "CLinux", "CZlib",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),

@@ -139,6 +139,7 @@ final class BackingSlot: LocalHandler {
 
     private let content = OutOfLineMutex(Content())
     private let traffic: TrafficRecorder
+    private let console = ConsoleSite()
 
     /// A place for what stands on the store; `traffic` is there from the beginning.
     init(_ traffic: TrafficRecorder) { self.traffic = traffic }
@@ -157,6 +158,7 @@ final class BackingSlot: LocalHandler {
     func respond(to request: LocalRequest) async -> LocalResponse {
         // The server itself refuses requests until the catalogue is loaded, which is after this was filled.
         guard let backing else { return LocalResponse(status: 503) }
+        if ConsoleSite.isResponsible(for: request.path) { return await console.respond(to: request) }
         return await backing.admin.respond(to: request)
     }
 

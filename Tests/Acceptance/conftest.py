@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import Callable, Iterator
 
 import pytest
+from browser import Console, launched_browser
 from harness import FakeProvider, Rotator, server_binary
+from playwright.sync_api import Browser
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -66,3 +68,32 @@ def launch(tmp_path) -> Iterator[Callable[..., Rotator]]:
     yield start
     for one in made:
         one.kill()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with launched_browser() as made:
+        yield made
+
+
+@pytest.fixture
+def console_of(browser: Browser) -> Iterator[Callable[..., Console]]:
+    """Opens a window on a server's console, logged in: `console_of(server, "services", locale="zh-CN")`. At the end, nothing has happened in it that never may."""
+    made: list[Console] = []
+
+    def look(server: Rotator, place: str | None = "", **context) -> Console:
+        one = Console(browser, server, **context)
+        made.append(one)
+        return one if place is None else one.log_in(place)
+
+    yield look
+    for one in made:
+        try:
+            one.verify()
+        finally:
+            one.close()
+
+
+@pytest.fixture
+def console(console_of: Callable[..., Console], server: Rotator) -> Console:
+    return console_of(server)

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+
+import { h, icon, replace } from "../core/dom.js";
+import { t } from "../core/text.js";
+import { failed } from "./controls.js";
+
+/** @typedef {import("../core/dom.js").Child} Child */
+
+/**
+ * @template Row
+ * @typedef {object} Column
+ * @property {string} name Also the server's word to sort by, where `isSortable`.
+ * @property {string} label
+ * @property {(row: Row) => Child} cell
+ * @property {string} width A track of CSS grid.
+ * @property {boolean} [isSortable]
+ * @property {boolean} [isNumber]
+ * @property {boolean} [isSecondary] Left out on a phone.
+ */
+
+/**
+ * @template Row
+ * @typedef {object} TableOptions
+ * @property {string} label
+ * @property {Column<Row>[]} columns
+ * @property {(row: Row) => number} id
+ * @property {(query: {offset: number, limit: number, sort: string}, signal: AbortSignal) => Promise<{rows: Row[], total: number}>} load
+ * @property {string} [sort] The column to sort by at first, after `-` for descending.
+ * @property {(row: Row) => void} [open] What Enter and a click do.
+ * @property {(row: Row) => string} [rowLabel] What a row's checkbox is called; without it, rows cannot be selected.
+ * @property {() => void} [selectionChanged]
+ * @property {() => Child} [empty]
+ * @property {(total: number) => void} [totalChanged]
+ */
+
+/**
+ * A table of any number of rows, of which only those in sight are in the page. Rows come from the server by their position, a hundred at a time, and are kept
+ * while they are near.
+ *
+ * Follows the grid pattern of WAI-ARIA: one row has the focus, arrow keys, Page Up and Down, Home and End move it, Space selects, Enter opens.
+ *
+ * @template Row
+ */
+export class VirtualTable {
+  static rowHeight = 44;
+  static pageSize = 100;
+  static pagesKept = 12;
+  /** Browsers cannot scroll further than some 2^24 pixels: beyond, positions are scaled. */
+  static heightMax = 8_000_000;
+
+  /** @type {TableOptions<Row>} */
+  #options;
+  /** @type {Map<number, {rows: Row[] | null, abort: AbortController}>} */
+  #pages = new Map();
+  #total = 0;
+  #isKnown = false;
+  #sort;
+  #focused = 0;
+  #drawing = 0;
+  /** Counts what was asked for: an answer to an older question is not shown. */
+  #generation = 0;
+  /** @type {Set<number>} */
+  selected = new Set();
+  /** Whether all that the filter takes is selected, in sight or not. */
+  isAllSelected = false;
+
+  /** @type {HTMLElement} */
+  element;
+  #viewport;
+  #spacer;
+  #body;
+  #head;
+  #note;
+
+  /** @param {TableOptions<Row>} options */
+  constructor(options) {
+    this.#options = options;
+    this.#sort = options.sort ?? options.columns[0].name;
+    this.#head = h("div", { class: "vt-head", role: "rowgroup" });
+    this.#body = h("div", { class: "vt-rows", role: "rowgroup" });
+    this.#spacer = h("div", { class: "vt-spacer", "aria-hidden": "true" });
+    this.#viewport = h("div", { class: "vt-viewport" }, this.#spacer, this.#body);
+    this.#note = h("div", { class: "vt-note", role: "status" });
+    this.element = h("div", { class: "vt", role: "grid", "aria-label": options.label, "aria-multiselectable": options.rowLabel ? "true" : null }, this.#head, this.#viewport, this.#note);
+    const tracks = options.columns.map((column) => column.width).join(" ");
+    this.element.style.setProperty("--tracks", `${options.rowLabel ? "2.5rem " : ""}${tracks}`);
+    const narrow = options.columns.filter((column) => !column.isSecondary).map((column) => column.width).join(" ");
+    this.element.style.setProperty("--tracks-narrow", `${options.rowLabel ? "2.5rem " : ""}${narrow}`);
+    this.#viewport.addEventListener("scroll", () => this.#scheduleDraw(), { passive: true });
+    this.#viewport.addEventListener("keydown", (event) => this.#keyPressed(event));
+    new ResizeObserver(() => this.#scheduleDraw()).observe(this.#viewport);
+    this.#drawHead();
+  }
+
+  get total() { return this.#total; }
+
+  /** Asks for everything anew, for instance since the filter is another one. */
+  reload({ keepsPlace = false } = {}) {
+    this.#generation += 1;
+    for (const page of this.#pages.values()) page.abort.abort();
+    if (keepsPlace) {
+      // What is in sight stays until its successor is there.
+      for (const [number, page] of this.#pages) if (page.rows !== null) page.abort = new AbortController(); else this.#pages.delete(number);
+      for (const number of this.#pages.keys()) void this.#load(number, true);
+      if (this.#pages.size === 0) void this.#load(0);
+      return;
+    }
+    this.#pages.clear();
+    this.#isKnown = false;
+    this.#focused = 0;
+    this.#viewport.scrollTop = 0;
+    this.#scheduleDraw();
+    void this.#load(0);
+  }
+
+  /** Forgets which rows are selected. */
+  clearSelection() {
+    this.selected.clear();
+    this.isAllSelected = false;
+    this.#scheduleDraw();
+    this.#options.selectionChanged?.();
+  }
+
+  /** Selects all that the filter takes. */
+  selectAll() {
+    this.isAllSelected = true;
+    this.selected.clear();
+    this.#scheduleDraw();
+    this.#options.selectionChanged?.();
+  }
+
+  /**
+   * Shows a row that has changed, where it is in memory.
+   *
+   * @param {number} id
+   * @param {(row: Row) => Row} change
+   */
+  update(id, change) {
+    for (const { rows } of this.#pages.values()) {
+      if (rows === null) continue;
+      const at = rows.findIndex((row) => this.#options.id(row) === id);
+      if (at < 0) continue;
+      rows[at] = change(rows[at]);
+      this.#scheduleDraw();
+      return;
+    }
+  }
+
+  /** The rows that are in memory. */
+  *rowsInMemory() {
+    for (const { rows } of this.#pages.values()) if (rows !== null) yield* rows;
+  }
+
+  /**
+   * @param {number} number
+   * @param {boolean} [again] Whether it is there and is to be replaced.
+   */
+  async #load(number, again = false) {
+    if (!again && this.#pages.has(number)) return;
+    const generation = this.#generation;
+    const abort = new AbortController();
+    const before = this.#pages.get(number);
+    this.#pages.set(number, { rows: before?.rows ?? null, abort });
+    try {
+      const { rows, total } = await this.#options.load({ offset: number * VirtualTable.pageSize, limit: VirtualTable.pageSize, sort: this.#sort }, abort.signal);
+      if (generation !== this.#generation) return;
+      this.#pages.set(number, { rows, abort });
+      if (this.#total !== total || !this.#isKnown) {
+        this.#total = total;
+        this.#isKnown = true;
+        this.#options.totalChanged?.(total);
+      }
+    } catch (error) {
+      if (generation !== this.#generation) return;
+      this.#pages.delete(number);
+      if (!abort.signal.aborted) {
+        failed(error);
+        this.#isKnown = true;
+      }
+    }
+    this.#scheduleDraw();
+  }
+
+  #scheduleDraw() {
+    if (this.#drawing !== 0) return;
+    this.#drawing = requestAnimationFrame(() => {
+      this.#drawing = 0;
+      this.#draw();
+    });
+  }
+
+  #drawHead() {
+    const descends = this.#sort.startsWith("-");
+    const by = this.#sort.replace(/^-/, "");
+    replace(this.#head, h(
+      "div", { class: "vt-row", role: "row" },
+      this.#options.rowLabel && h("div", { role: "columnheader", class: "vt-select" }, h("span", { class: "offscreen" }, t("table.select"))),
+      this.#options.columns.map((column) => h(
+        "div", {
+          role: "columnheader", class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim(),
+          "aria-sort": column.isSortable ? column.name === by ? descends ? "descending" : "ascending" : "none" : null,
+        },
+        column.isSortable
+          ? h("button", {
+            type: "button", class: "button plain sort",
+            on: {
+              click: () => {
+                this.#sort = column.name === by && !descends ? `-${column.name}` : column.name;
+                this.#drawHead();
+                this.reload();
+              },
+            },
+          }, h("span", {}, column.label), column.name === by ? icon(descends ? "down" : "up") : null)
+          : column.label))));
+  }
+
+  /** Where the first row in sight stands. */
+  #firstInSight() {
+    const height = this.#total * VirtualTable.rowHeight;
+    const range = Math.min(height, VirtualTable.heightMax) - this.#viewport.clientHeight;
+    if (height <= VirtualTable.heightMax || range <= 0) return this.#viewport.scrollTop / VirtualTable.rowHeight;
+    return this.#viewport.scrollTop / range * (this.#total - this.#viewport.clientHeight / VirtualTable.rowHeight);
+  }
+
+  #draw() {
+    const { rowHeight, pageSize } = VirtualTable;
+    this.element.setAttribute("aria-rowcount", String(this.#total + 1));
+    this.element.setAttribute("aria-busy", String(!this.#isKnown));
+    this.element.setAttribute("aria-colcount", String(this.#options.columns.length + (this.#options.rowLabel ? 1 : 0)));
+    this.#viewport.style.setProperty("--rows", String(this.#isKnown ? Math.max(2, Math.min(this.#total, 100)) : 20));
+    this.#spacer.style.height = `${Math.min(this.#total * rowHeight, VirtualTable.heightMax)}px`;
+    const isEmpty = this.#isKnown && this.#total === 0;
+    replace(this.#note, isEmpty ? this.#options.empty?.() ?? t("table.empty") : !this.#isKnown ? t("busy") : null);
+    this.#note.hidden = !(isEmpty || !this.#isKnown);
+    const firstExact = this.#firstInSight();
+    const first = Math.max(0, Math.floor(firstExact) - 4);
+    const last = Math.min(this.#total, Math.ceil(firstExact + this.#viewport.clientHeight / rowHeight) + 4);
+    const top = this.#viewport.scrollTop - (firstExact - first) * rowHeight;
+    this.#body.style.transform = `translateY(${Math.max(0, top)}px)`;
+    const hadFocus = this.#body.contains(document.activeElement);
+    const shown = [];
+    for (let index = first; index < last; index += 1) {
+      const rows = this.#pages.get(Math.floor(index / pageSize))?.rows;
+      if (rows === undefined) void this.#load(Math.floor(index / pageSize));
+      shown.push(this.#rowElement(index, rows?.[index % pageSize]));
+    }
+    // A row inside of which something has the focus is drawn anew when the focus has left.
+    replace(this.#body, shown);
+    if (hadFocus) this.#focusRow(false);
+    this.#forgetFarPages(Math.floor((first + last) / 2 / pageSize));
+  }
+
+  /** @param {number} center */
+  #forgetFarPages(center) {
+    if (this.#pages.size <= VirtualTable.pagesKept) return;
+    const farthest = [...this.#pages.keys()].sort((one, other) => Math.abs(other - center) - Math.abs(one - center));
+    for (const number of farthest.slice(0, this.#pages.size - VirtualTable.pagesKept)) {
+      this.#pages.get(number)?.abort.abort();
+      this.#pages.delete(number);
+    }
+  }
+
+  /**
+   * @param {number} index
+   * @param {Row | undefined} row
+   */
+  #rowElement(index, row) {
+    const id = row === undefined ? null : this.#options.id(row);
+    const isSelected = this.isAllSelected || id !== null && this.selected.has(id);
+    const element = h(
+      "div", {
+        class: "vt-row", role: "row", "aria-rowindex": index + 2, tabindex: index === this.#focused ? 0 : -1, "aria-selected": this.#options.rowLabel ? String(isSelected) : null,
+        data: { index: String(index) },
+        on: {
+          click: (/** @type {MouseEvent} */ event) => {
+            this.#focused = index;
+            if (/** @type {Element} */ (event.target).closest("button, a, input, label")) return;
+            if (row !== undefined) this.#options.open?.(row);
+          },
+        },
+      },
+      this.#options.rowLabel && h(
+        "div", { class: "vt-select", role: "gridcell" },
+        row !== undefined && h("input", {
+          type: "checkbox", tabindex: -1, checked: isSelected, "aria-label": t("table.selectRow", { row: this.#options.rowLabel(row) }),
+          on: { change: () => this.#toggle(row) },
+        })),
+      this.#options.columns.map((column) => h(
+        "div", { role: "gridcell", class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim() },
+        row === undefined ? h("span", { class: "skeleton" }) : column.cell(row))));
+    if (this.#options.open !== undefined) element.classList.add("openable");
+    return element;
+  }
+
+  /** @param {Row} row */
+  #toggle(row) {
+    const id = this.#options.id(row);
+    if (this.isAllSelected) {
+      // From here on, single rows: those that are in memory but for this one.
+      this.isAllSelected = false;
+      for (const other of this.rowsInMemory()) this.selected.add(this.#options.id(other));
+      this.selected.delete(id);
+    } else if (!this.selected.delete(id)) {
+      this.selected.add(id);
+    }
+    this.#scheduleDraw();
+    this.#options.selectionChanged?.();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyPressed(event) {
+    const page = Math.max(1, Math.floor(this.#viewport.clientHeight / VirtualTable.rowHeight) - 1);
+    const target = { ArrowDown: this.#focused + 1, ArrowUp: this.#focused - 1, PageDown: this.#focused + page, PageUp: this.#focused - page, Home: 0, End: this.#total - 1 }[event.key];
+    if (target !== undefined) {
+      event.preventDefault();
+      this.#focused = Math.max(0, Math.min(this.#total - 1, target));
+      this.#reveal(this.#focused);
+      this.#draw();
+      this.#focusRow(true);
+      return;
+    }
+    if (/** @type {Element} */ (event.target).getAttribute("role") !== "row") return;
+    const row = this.#pages.get(Math.floor(this.#focused / VirtualTable.pageSize))?.rows?.[this.#focused % VirtualTable.pageSize];
+    if (row === undefined) return;
+    if (event.key === "Enter" && this.#options.open !== undefined) {
+      event.preventDefault();
+      this.#options.open(row);
+    } else if (event.key === " " && this.#options.rowLabel !== undefined) {
+      event.preventDefault();
+      this.#toggle(row);
+    }
+  }
+
+  /** @param {number} index */
+  #reveal(index) {
+    const { rowHeight } = VirtualTable;
+    const height = this.#total * rowHeight;
+    const scale = height <= VirtualTable.heightMax ? 1 : (VirtualTable.heightMax - this.#viewport.clientHeight) / (height - this.#viewport.clientHeight);
+    const top = index * rowHeight * scale;
+    if (top < this.#viewport.scrollTop) this.#viewport.scrollTop = top;
+    else if (top + rowHeight > this.#viewport.scrollTop + this.#viewport.clientHeight) this.#viewport.scrollTop = top + rowHeight - this.#viewport.clientHeight;
+  }
+
+  /** @param {boolean} isMoved */
+  #focusRow(isMoved) {
+    const row = /** @type {HTMLElement | null} */ (this.#body.querySelector(`[data-index="${this.#focused}"]`));
+    if (row !== null) row.focus({ preventScroll: true });
+    else if (!isMoved) this.#viewport.focus({ preventScroll: true });
+  }
+}
+
+/**
+ * A plain table of a few rows.
+ *
+ * @template Row
+ * @param {object} options
+ * @param {string} options.caption
+ * @param {{label: string, cell: (row: Row) => Child, isNumber?: boolean, isSecondary?: boolean, hidesLabel?: boolean}[]} options.columns
+ * @param {Row[]} options.rows
+ * @param {boolean} [options.showsCaption]
+ */
+export function plainTable(options) {
+  return h(
+    "div", { class: "table-holder", tabindex: 0, role: "region", "aria-label": options.caption },
+    h(
+      "table", {}, h("caption", { class: options.showsCaption ? "" : "offscreen" }, options.caption),
+      h("thead", {}, h("tr", {}, options.columns.map((column) => h(
+        "th", { scope: "col", class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim() }, column.hidesLabel ? h("span", { class: "offscreen" }, column.label) : column.label)))),
+      h("tbody", {}, options.rows.map((row) => h("tr", {}, options.columns.map((column) => h(
+        "td", { class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim() }, column.cell(row))))))));
+}
