@@ -70,8 +70,9 @@ def launch(tmp_path) -> Iterator[Callable[..., Rotator]]:
         one.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for each file: while it is there an event loop runs, beside which the files of asynchronous SDKs could not run theirs."""
     with launched_browser() as made:
         yield made
 
