@@ -53,8 +53,11 @@ struct FieldLine {
 /// A parsed request or response head: its octets, and where its fields lie in them. Reused from message to message.
 @safe final class MessageHead {
     let bytes = ByteBuffer(capacity: 2048)
-    private let lines = UnsafeMutablePointer<FieldLine>.allocate(capacity: HTTPLimits.fieldCount)
+    private var lines = UnsafeMutablePointer<FieldLine>.allocate(capacity: MessageHead.usualLines)
+    private var lineCapacity = MessageHead.usualLines
     private var lineCount = 0
+    // An open stream holds two heads for as long as it lasts.
+    private static let usualLines = 32
     // For each known name, the first line that has it in its own spelling; -1 where there is none.
     private let firstLines = UnsafeMutablePointer<Int16>.allocate(capacity: KnownField.count)
 
@@ -106,10 +109,19 @@ struct FieldLine {
     /// Adds a line; there are fewer than ``HTTPLimits/fieldCount``.
     @inline(__always) func append(_ line: FieldLine) {
         precondition(lineCount < HTTPLimits.fieldCount, "no more lines than a head may have")
+        if lineCount == lineCapacity { makeRoom() }
         unsafe (lines + lineCount).initialize(to: line)
         let known = Int(line.known.rawValue)
         if !line.isAlias, unsafe firstLines[known] < 0 { unsafe firstLines[known] = Int16(lineCount) }
         lineCount += 1
+    }
+
+    @inline(never) private func makeRoom() {
+        lineCapacity *= 2
+        let larger = UnsafeMutablePointer<FieldLine>.allocate(capacity: lineCapacity)
+        unsafe larger.moveInitialize(from: lines, count: lineCount)
+        unsafe lines.deallocate()
+        unsafe lines = larger
     }
 
     /// Marks a line as a credential that was taken out.
