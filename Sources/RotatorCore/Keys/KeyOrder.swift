@@ -4,7 +4,20 @@
 public struct KeyOrder: Sendable, Hashable {
     /// What is compared.
     public enum Member: Sendable, Hashable, CaseIterable {
-        case id, name, state, weight, lastUse, successes, failures
+        /// Its number: the order in which keys were added.
+        case id
+        /// Its name, by code points; keys without one come before all others.
+        case name
+        /// Its state: active, cooling, exhausted, invalid, disabled.
+        case state
+        /// Its share of the requests.
+        case weight
+        /// When it was last used; keys that never were come before all others.
+        case lastUse
+        /// How many of its attempts succeeded.
+        case successes
+        /// How many of its attempts failed.
+        case failures
     }
 
     /// What is compared.
@@ -52,11 +65,14 @@ extension RotatingKeyPool {
         _ order: KeyOrder, offset: Int, limit: Int, at now: Moment, where isWanted: ((KeyView) -> Bool)?
     ) -> (views: [KeyView], total: Int) {
         let members = board.members
-        func positions(of range: Range<Int>, in count: Int) -> Range<Int> { order.isDescending ? count - range.upperBound..<count - range.lowerBound : range }
-        func range(in count: Int) -> Range<Int> { min(offset, count)..<min(count, offset.addingReportingOverflow(limit).overflow ? count : offset + limit) }
+        func positions(of count: Int) -> Range<Int> {
+            let end = offset.addingReportingOverflow(limit)
+            return min(offset, count)..<min(count, end.overflow ? count : end.partialValue)
+        }
         guard isWanted != nil || order.member != .id else {
-            let page = members[positions(of: range(in: members.count), in: members.count)].map { view(of: $0, at: now) }
-            return (order.isDescending ? page.reversed() : page, members.count)
+            let count = members.count, page = positions(of: count)
+            if !order.isDescending { return (members[page].map { view(of: $0, at: now) }, count) }
+            return (members[count - page.upperBound..<count - page.lowerBound].reversed().map { view(of: $0, at: now) }, count)
         }
         var found: [(value: KeyOrder.Value, position: Int)] = []
         for (position, entry) in members.enumerated() {
@@ -65,11 +81,14 @@ extension RotatingKeyPool {
         }
         // By number they are sorted already.
         if order.member != .id {
-            found.sort { one, other in one.value == other.value ? one.position < other.position : order.isDescending ? other.value < one.value : one.value < other.value }
+            found.sort { one, other in
+                if one.value == other.value { return one.position < other.position }
+                return order.isDescending ? other.value < one.value : one.value < other.value
+            }
         } else if order.isDescending {
             found.reverse()
         }
         // A key may have changed in between: it stays on the page on which it was found.
-        return (found[range(in: found.count)].map { view(of: members[$0.position], at: now) }, found.count)
+        return (found[positions(of: found.count)].map { view(of: members[$0.position], at: now) }, found.count)
     }
 }

@@ -25,7 +25,7 @@ public struct ConsoleSite: LocalHandler {
         for unsafe asset in unsafe UnsafeBufferPointer(start: console_assets, count: console_asset_count) {
             let path = unsafe String(cString: asset.path)
             let octets = unsafe [UInt8](UnsafeBufferPointer(start: asset.octets, count: asset.count))
-            let digest = SHA256.hash(data: octets).prefix(12).map { String($0, radix: 16) }.joined()
+            let digest = Array(SHA256.hash(data: octets).prefix(12)).hexadecimal
             files[path] = File(contentType: Self.contentType(of: path), octets: octets, compressed: GzipText.compressed(octets), digest: digest)
         }
         self.files = files
@@ -103,7 +103,7 @@ public struct ConsoleSite: LocalHandler {
     }
 
     private static func elements(_ name: String, in fields: HeaderFields) -> [String] {
-        fields.lines.filter { $0.name.lowercased() == name.lowercased() }.flatMap { $0.value.split(separator: ",").map { $0.trimming } }
+        fields.lines.filter { $0.name.utf8.elementsEqual(ignoringASCIICase: name.utf8) }.flatMap { $0.value.split(separator: ",").map { $0.trimming } }
     }
 }
 
