@@ -7,6 +7,10 @@ import Synchronization
 final class CuttableDocuments: DocumentStore, Sendable {
     private let documents: any DocumentStore
     private let isCut = Mutex(false)
+    private let count = Mutex(0)
+
+    /// How often all documents were looked through.
+    var listings: Int { count.withLock(\.self) }
 
     init(_ documents: any DocumentStore) { self.documents = documents }
 
@@ -18,6 +22,7 @@ final class CuttableDocuments: DocumentStore, Sendable {
 
     func documents(_ kind: DocumentKind, after: Int64, limit: Int) async throws(StoreError) -> [StoredDocument] {
         try check()
+        defer { count.withLock { $0 += 1 } }
         return try await documents.documents(kind, after: after, limit: limit)
     }
 

@@ -143,9 +143,14 @@ import Testing
         let job = try await first.runner.start(service, fast, by: "ada")
         let second = try await JobHarness(beside: first, isShared: true, clock: { clock.now })
         let record = try await second.running {
-            try await Task.sleep(for: .milliseconds(100))
+            // A look that began now is over when one more than the next has been made.
+            func look() async throws {
+                let before = second.way.listings
+                try await eventually { second.way.listings > before + 1 }
+            }
+            try await look()
             clock.advance(by: .seconds(14))
-            try await Task.sleep(for: .milliseconds(1_200))
+            try await look()
             #expect(first.provider.peek { $0.probes.isEmpty })
             clock.advance(by: .seconds(2))
             return try await second.ended(job.id)
