@@ -181,6 +181,12 @@ struct JSONMembers {
     /// The members of the object whose brace stands at `open`.
     init(open: Int) { index = open + 1 }
 
+    /// The members that follow the one whose value ends before `end`.
+    init(behind end: Int) {
+        index = end
+        isFirst = false
+    }
+
     /// The next member of the object in `bytes`; nil after the last.
     @inline(__always) mutating func next(in bytes: RawSpan) throws(JSONFlaw) -> Member? {
         guard let head = try nextHead(in: bytes) else { return nil }

@@ -7,7 +7,7 @@ extension UsageDialect {
     func meter(for form: AnswerForm) -> (any UsageMeter)? {
         let meter: any UsageMeter
         switch form.media {
-        case .json: meter = DocumentMeter(self)
+        case .json: meter = DocumentMeter(self, length: form.coding == .identity ? form.length : nil)
         case .eventStream: meter = EventStreamMeter(self)
         case .other: return nil
         }
@@ -22,14 +22,26 @@ extension UsageDialect {
 
 /// Reads the usage of a JSON body.
 private final class DocumentMeter: UsageMeter {
+    private let dialect: UsageDialect
     private var scanner: UsageScanner
     private var reading = UsageReading()
+    /// How long the whole body is, where that is known and nothing of it has come.
+    private var length: Int?
 
-    init(_ dialect: UsageDialect) { scanner = UsageScanner(dialect) }
+    init(_ dialect: UsageDialect, length: Int?) {
+        self.dialect = dialect
+        self.length = length
+        scanner = UsageScanner(dialect)
+    }
 
     var usage: TokenUsage? { reading.usage }
 
-    func watch(_ octets: RawSpan) { scanner.scan(octets, 0..<octets.byteCount, into: &reading) }
+    func watch(_ octets: RawSpan) {
+        let isWhole = octets.byteCount == length
+        length = nil
+        if isWhole, reading.take(onlyMentionIn: octets, in: dialect) { return }
+        scanner.scan(octets, 0..<octets.byteCount, into: &reading)
+    }
 }
 
 /// Reads the usage of an event stream.

@@ -67,10 +67,6 @@ struct MemberName: Equatable {
     /// A name that is too long already.
     static let long = MemberName(0, 0, count: 17)
 
-    private init(_ text: StaticString) {
-        for offset in 0..<text.utf8CodeUnitCount { unsafe append(text.utf8Start[offset]) }
-    }
-
     /// The next octet of the name.
     mutating func append(_ octet: UInt8) {
         switch count {
@@ -81,12 +77,13 @@ struct MemberName: Equatable {
         count = min(count + 1, 17)
     }
 
-    static let usage = MemberName("usage")
-    static let usageMetadata = MemberName("usageMetadata")
-    static let response = MemberName("response")
-    static let message = MemberName("message")
-    static let delta = MemberName("delta")
-    static let groq = MemberName("x_groq")
+    // As words, the last letter first: a constant that is made of a text is made when it is first asked for, and asked for that each time.
+    static var usage: MemberName { MemberName(0x65_67_61_73_75, 0, count: 5) }
+    static var usageMetadata: MemberName { MemberName(0x74_65_4D_65_67_61_73_75, 0x61_74_61_64_61, count: 13) }
+    static var response: MemberName { MemberName(0x65_73_6E_6F_70_73_65_72, 0, count: 8) }
+    static var message: MemberName { MemberName(0x65_67_61_73_73_65_6D, 0, count: 7) }
+    static var delta: MemberName { MemberName(0x61_74_6C_65_64, 0, count: 5) }
+    static var groq: MemberName { MemberName(0x71_6F_72_67_5F_78, 0, count: 6) }
 }
 
 /// What has been said of one answer's tokens so far.
@@ -101,6 +98,29 @@ struct UsageReading {
 
     /// Greater numbers are nobody's tokens.
     private static let countMax: Int64 = 1_000_000_000_000
+
+    /// Takes in what a whole document says that speaks of usage once, without a look at what stands before: an answer's texts are the most of it.
+    ///
+    /// It rests on the document's being JSON (RFC 8259). Then a quote behind no backslash, with letters behind it, begins a string; and an object behind whose
+    /// end nothing stands is the outermost one.
+    ///
+    /// - Returns: false, and nothing is taken in, where it takes a look at the whole: usage is spoken of twice or not at all, or elsewhere than at the top.
+    mutating func take(onlyMentionIn document: RawSpan, in dialect: UsageDialect) -> Bool {
+        guard let mention = document.usageMention(from: 0), mention > 0, document.octet(mention - 1) != 0x5C, document.usageMention(from: mention + 1) == nil,
+            let nameEnd = try? document.jsonStringEnd(from: mention), dialect.role(of: MemberName(document, mention + 1..<nameEnd - 1), isInParent: false) == .usage
+        else { return false }
+        let colon = document.jsonWhiteSpaceEnd(from: nameEnd)
+        guard colon < document.byteCount, document.octet(colon) == 0x3A else { return false }
+        let open = document.jsonWhiteSpaceEnd(from: colon + 1)
+        guard open < document.byteCount, document.octet(open) == 0x7B else { return false }
+        var said = self
+        guard let end = said.take(at: open, of: document, in: dialect), end - open <= UsageScanner.objectOctetsMax else { return false }
+        var members = JSONMembers(behind: end)
+        while (try? members.next(in: document)) != nil {}
+        guard let last = members.end, document.jsonWhiteSpaceEnd(from: last) == document.byteCount else { return false }
+        self = said
+        return true
+    }
 
     /// Takes in what the object that begins at `open` says. Where it says nothing that can be read, what was said before stands.
     ///
@@ -196,21 +216,16 @@ private struct OpenAICounts {
     private var besideInput: Int64 = 0
 
     mutating func take(_ bytes: RawSpan, _ members: inout JSONMembers) {
-        while let member = try? members.next(in: bytes) {
-            let name = member.name
-            let value = member.value
-            if bytes.octet(value.lowerBound) == 0x7B {
-                if bytes.equals("prompt_tokens_details", in: name) || bytes.equals("input_tokens_details", in: name) {
-                    OpenAICounts.note(&cached, detail("cached_tokens", bytes, value))
-                } else if bytes.equals("completion_tokens_details", in: name) || bytes.equals("output_tokens_details", in: name) {
-                    OpenAICounts.note(&reasoning, detail("reasoning_tokens", bytes, value))
-                } else if bytes.equals("tokens", in: name) {
-                    OpenAICounts.note(&input, detail("input_tokens", bytes, value))
-                    OpenAICounts.note(&output, detail("output_tokens", bytes, value))
-                }
+        while let head = try? members.nextHead(in: bytes) {
+            let name = head.name
+            if head.value < bytes.byteCount, bytes.octet(head.value) == 0x7B {
+                guard let end = takeParts(named: name, bytes, at: head.value) else { return }
+                members.valueEnded(at: end)
                 continue
             }
-            guard let count = UsageReading.count(bytes, value) else { continue }
+            guard let end = try? bytes.jsonValueEnd(from: head.value) else { return }
+            members.valueEnded(at: end)
+            guard let count = UsageReading.count(bytes, head.value..<end) else { continue }
             if bytes.equals("prompt_tokens", in: name) || bytes.equals("input_tokens", in: name) || bytes.equals("inputTokens", in: name) {
                 OpenAICounts.note(&input, count)
             } else if bytes.equals("completion_tokens", in: name) || bytes.equals("output_tokens", in: name) || bytes.equals("outputTokens", in: name) {
@@ -232,13 +247,27 @@ private struct OpenAICounts {
         if let count { member = max(member ?? 0, count) }
     }
 
-    private func detail(_ wanted: StaticString, _ bytes: RawSpan, _ range: Range<Int>) -> Int64? {
-        var members = JSONMembers(open: range.lowerBound)
-        var found: Int64?
-        while let member = try? members.next(in: bytes) {
-            if bytes.equals(wanted, in: member.name) { found = UsageReading.count(bytes, member.value) }
+    /// Takes in the object at `open`, which says what a number is made of.
+    ///
+    /// - Returns: where it ends; nil where the octets end, or are no JSON, before it.
+    private mutating func takeParts(named name: Range<Int>, _ bytes: RawSpan, at open: Int) -> Int? {
+        let isOfInput = bytes.equals("prompt_tokens_details", in: name) || bytes.equals("input_tokens_details", in: name)
+        let isOfOutput = bytes.equals("completion_tokens_details", in: name) || bytes.equals("output_tokens_details", in: name)
+        let isOfAll = bytes.equals("tokens", in: name)
+        guard isOfInput || isOfOutput || isOfAll else { return try? bytes.jsonValueEnd(from: open) }
+        var parts = JSONMembers(open: open)
+        while let part = try? parts.next(in: bytes) {
+            if isOfInput, bytes.equals("cached_tokens", in: part.name) {
+                OpenAICounts.note(&cached, UsageReading.count(bytes, part.value))
+            } else if isOfOutput, bytes.equals("reasoning_tokens", in: part.name) {
+                OpenAICounts.note(&reasoning, UsageReading.count(bytes, part.value))
+            } else if isOfAll, bytes.equals("input_tokens", in: part.name) {
+                OpenAICounts.note(&input, UsageReading.count(bytes, part.value))
+            } else if isOfAll, bytes.equals("output_tokens", in: part.name) {
+                OpenAICounts.note(&output, UsageReading.count(bytes, part.value))
+            }
         }
-        return found
+        return parts.end
     }
 
     var usage: TokenUsage? {

@@ -23,11 +23,14 @@ public struct AnswerForm: Sendable, Hashable {
     public var media: Media
     /// The content coding.
     public var coding: Coding
+    /// How many octets the body has, under its content coding; nil where its head does not say.
+    public var length: Int?
 
     /// The form of a body.
-    public init(media: Media, coding: Coding = .identity) {
+    public init(media: Media, coding: Coding = .identity, length: Int? = nil) {
         self.media = media
         self.coding = coding
+        self.length = length
     }
 }
 

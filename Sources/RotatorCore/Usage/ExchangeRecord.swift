@@ -65,8 +65,8 @@ public struct ExchangeRecord: Sendable, Hashable {
         attemptCount = 0
     }
 
-    /// A whole record, made in place.
-    package init(
+    /// A whole record, made in place: not inlined, it would be made elsewhere and copied.
+    @inlinable package init(
         requestID: String, startedAt: Moment, service: ServiceID?, slug: String, client: String, clientID: ClientID?, model: String?, method: String, status: Int,
         errorCode: ProxyError.Code?, isStream: Bool, ending: Ending, duration: Int64, firstByte: Int64?, attempts: [AttemptRecord], attemptCount: Int, usage: TokenUsage?
     ) {

@@ -44,16 +44,19 @@ final class DeadlineQueue {
     var next: Moment? { heap.first?.queued }
 
     /// Asks for `moment`, in place of what was asked for before.
-    func set(_ deadline: Deadline, to moment: Moment) {
+    @inline(__always) func set(_ deadline: Deadline, to moment: Moment) {
         deadline.wanted = moment
-        if deadline.position < 0 {
-            if moment == .distantFuture { return }
+        if deadline.position < 0 || moment < deadline.queued { bringForward(deadline, to: moment) }
+    }
+
+    @inline(never) private func bringForward(_ deadline: Deadline, to moment: Moment) {
+        if deadline.position >= 0 {
+            deadline.queued = moment
+            siftUp(deadline.position)
+        } else if moment < .distantFuture {
             deadline.queued = moment
             deadline.entered(heap.count)
             heap.append(deadline)
-            siftUp(deadline.position)
-        } else if moment < deadline.queued {
-            deadline.queued = moment
             siftUp(deadline.position)
         }
     }

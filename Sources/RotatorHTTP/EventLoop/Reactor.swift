@@ -54,7 +54,8 @@ enum Readiness {
 
     private let epoll: Int32
     private let wakeup: Int32
-    private let inbox = OutOfLineMutex<[@Sendable (Reactor) -> Void]>([])
+    // Nil once the loop has ended: what is handed in then is let go, with all that it holds.
+    private let inbox = OutOfLineMutex<[@Sendable (Reactor) -> Void]?>([])
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
     private var deferred: [Pollable] = []
@@ -86,11 +87,11 @@ enum Readiness {
         unsafe events.deallocate()
     }
 
-    /// Runs `job` on the reactor's thread. Any thread may call it. Jobs run in the order in which they were handed in.
+    /// Runs `job` on the reactor's thread; not at all where its loop has ended. Any thread may call it. Jobs run in the order in which they were handed in.
     func submit(_ job: @escaping @Sendable (Reactor) -> Void) {
         let wasEmpty = inbox.withLock { jobs in
-            jobs.append(job)
-            return jobs.count == 1
+            jobs?.append(job)
+            return jobs?.count == 1
         }
         if wasEmpty {
             var one: UInt64 = 1
@@ -178,6 +179,11 @@ enum Readiness {
                 for pollable in batch { pollable.resume() }
             }
         }
+        // Outside the lock: what a job held may hand in another while it is let go.
+        _ = inbox.withLock { jobs in
+            defer { jobs = nil }
+            return jobs
+        }
     }
 
     /// Tells those of the batch that are idle what has happened to them, before anybody can take one of them into use.
@@ -199,9 +205,9 @@ enum Readiness {
         _ = unsafe read(wakeup, &count, 8)
         let jobs = inbox.withLock { jobs in
             let taken = jobs
-            jobs.removeAll()
+            jobs?.removeAll()
             return taken
         }
-        for job in jobs { job(self) }
+        for job in jobs ?? [] { job(self) }
     }
 }

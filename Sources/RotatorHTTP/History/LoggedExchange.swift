@@ -53,8 +53,10 @@ enum ExchangeFraming {
     /// Handed over as a value it would be copied, and a copy counts seven texts and an array.
     static func append(_ records: Span<ExchangeRecord>, at index: Int, id: Int64, to octets: inout [UInt8]) {
         let start = octets.count
-        octets.append(fixed: 0, count: headerCount)
-        LoggedExchange.append(records, at: index, id: id, to: &octets)
+        octets.append(addingCapacity: headerCount + LoggedExchange.octetsMax(attempts: records[index].attempts.count)) { out in
+            out.append(fixed: 0, count: headerCount)
+            LoggedExchange.append(records, at: index, id: id, to: &out)
+        }
         let range = (start + headerCount)..<octets.count
         let checksum = checksum(octets, range)
         for index in 0..<4 {
@@ -98,7 +100,13 @@ extension LoggedExchange {
         static let usage: UInt8 = 64
     }
 
-    fileprivate static func append(_ records: Span<ExchangeRecord>, at place: Int, id: Int64, to octets: inout [UInt8]) {
+    /// No record with so many attempts is longer.
+    fileprivate static func octetsMax(attempts: Int) -> Int {
+        let text = 2 + ExchangeFraming.textOctetsMax, number = 10
+        return 16 + 6 * text + 2 + 10 * number + 1 + min(attempts, ExchangeRecord.attemptsMax) * (4 * number + 2 * text)
+    }
+
+    fileprivate static func append(_ records: Span<ExchangeRecord>, at place: Int, id: Int64, to octets: inout OutputSpan<UInt8>) {
         octets.append(fixed: UInt64(bitPattern: id), count: 8)
         octets.append(fixed: UInt64(bitPattern: records[place].startedAt.nanoseconds), count: 8)
         octets.append(text: records[place].requestID)
@@ -233,22 +241,41 @@ private struct OctetReader {
     }
 }
 
-extension [UInt8] {
+extension OutputSpan<UInt8> {
     fileprivate mutating func append(fixed number: UInt64, count: Int) {
-        unsafe Swift.withUnsafeBytes(of: number.littleEndian) { octets in unsafe append(contentsOf: octets.prefix(count)) }
+        precondition(count <= 8)
+        unsafe Swift.withUnsafeBytes(of: number.littleEndian) { octets in unsafe append(copyOf: UnsafeRawBufferPointer(rebasing: octets.prefix(count))) }
     }
 
-    fileprivate mutating func append(number: Int64) { appendVariableLength(UInt64(bitPattern: number)) }
+    /// In seven bits an octet, the least significant first.
+    fileprivate mutating func append(number: Int64) {
+        var rest = UInt64(bitPattern: number)
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
 
     fileprivate mutating func append(text: String) {
         let count = text.utf8.count
         guard count <= ExchangeFraming.textOctetsMax else { return append(text: TrafficLedger.bounded(text)) }
-        append(UInt8(truncatingIfNeeded: count))
-        append(UInt8(truncatingIfNeeded: count >> 8))
+        append(fixed: UInt64(count), count: 2)
         var text = text
-        text.withUTF8 { unsafe append(contentsOf: $0) }
+        text.withUTF8 { unsafe append(copyOf: UnsafeRawBufferPointer($0)) }
     }
 
+    private mutating func append(copyOf octets: UnsafeRawBufferPointer) {
+        precondition(octets.count <= freeCapacity, "there is room for the longest record")
+        unsafe withUnsafeMutableBufferPointer { buffer, initializedCount in
+            guard let base = octets.baseAddress, let start = buffer.baseAddress else { return }
+            unsafe UnsafeMutableRawPointer(start + initializedCount).copyMemory(from: base, byteCount: octets.count)
+            initializedCount += octets.count
+        }
+    }
+}
+
+extension [UInt8] {
     /// The number whose octets begin at `offset`, the least significant first.
     fileprivate func fixedNumber(at offset: Int, count: Int) -> UInt64 {
         var number: UInt64 = 0

@@ -3,9 +3,9 @@
 internal import RotatorCore
 
 extension MessageHead {
-    /// The form of the body, as `Content-Type` and `Content-Encoding` tell it.
+    /// The form of the body, as `Content-Type`, `Content-Encoding` and `Content-Length` tell it.
     var form: AnswerForm {
-        var form = AnswerForm(media: .other)
+        var form = AnswerForm(media: .other, length: isChunked ? nil : contentLength)
         if let type = first(.contentType) {
             let essence = trimmed(type[0..<(type.firstIndex(of: 0x3B) ?? type.count)])
             if essence.equals(lowercase: "text/event-stream") {

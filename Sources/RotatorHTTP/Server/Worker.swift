@@ -292,8 +292,9 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         admissions[ticket] = exchange
         let reactor = self.reactor
         let admission = meter.admit(at: reactor.now) { refusal in
-            reactor.submit { [weak self] reactor in
-                if let exchange = self?.admissions.removeValue(forKey: ticket) {
+            // Held for that long. A weak reference would give the worker a count of references that is dearer from then on, for each request.
+            reactor.submit { reactor in
+                if let exchange = self.admissions.removeValue(forKey: ticket) {
                     exchange.admissionDecided(refusal)
                 } else if refusal == nil {
                     // The client has gone meanwhile.
@@ -349,10 +350,7 @@ final class Worker: @unchecked Sendable { // Confinement: see above; `settings`,
         // Leaves the reactor on purpose: the handler may wait for a store. It comes back by `submit`.
         Task {
             let response = await shared.respond(to: request)
-            reactor.submit { [weak self] _ in
-                guard let self, let exchange = awaiting.removeValue(forKey: ticket) else { return }
-                exchange.send(response)
-            }
+            reactor.submit { _ in self.awaiting.removeValue(forKey: ticket)?.send(response) }
         }
     }
 

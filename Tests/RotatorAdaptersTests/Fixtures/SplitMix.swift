@@ -30,4 +30,35 @@ struct SplitMix: RandomNumberGenerator {
         }
         return octets
     }
+
+    /// A JSON document in which usage is spoken of here and there: at the top, deeper, twice, in texts, as a value.
+    mutating func document() -> String { object(depth: 0) }
+
+    private mutating func object(depth: Int) -> String {
+        let members = (0..<Int.random(in: depth == 0 ? 1...5 : 0...4, using: &self)).map { _ in "\(space())\(string(depth: depth))\(space()):\(space())\(value(depth: depth + 1))\(space())" }
+        return "{\(members.isEmpty ? space() : members.joined(separator: ","))}"
+    }
+
+    private mutating func value(depth: Int) -> String {
+        switch Int.random(in: 0..<(depth > 4 ? 6 : 14), using: &self) {
+        case 0: "null"
+        case 1: "\(Int.random(in: -3...300, using: &self))"
+        case 2: "\(Int.random(in: 0...9, using: &self)).5e2"
+        case 3: "true"
+        case 4, 5: string(depth: depth)
+        case 6: "[\((0..<Int.random(in: 0...3, using: &self)).map { _ in value(depth: depth + 1) }.joined(separator: ","))]"
+        case 7, 8, 9, 10, 11: #"{"prompt_tokens":\#(Int.random(in: 0...99, using: &self)),"output_tokens":7,"candidatesTokenCount":5,"prompt_tokens_details":{"cached_tokens":3}}"#
+        default: object(depth: depth)
+        }
+    }
+
+    private mutating func string(depth: Int) -> String {
+        let texts = [
+            "usage", "usage", "usage", "usageMetadata", "usageMetadata", "response", "message", "delta", "prompt_tokens", "choices", "", #"\"usage"#, #"\"usage\":{"#, #"\\"#,
+            #"a\\\"usage"#, "usages", "\u{4F60}\u{597D}", #"\u0075sage"#, "}", "{\\\"usage\\\":{}}",
+        ]
+        return "\"\(texts[Int.random(in: texts.indices, using: &self)])\""
+    }
+
+    private mutating func space() -> String { ["", "", "", " ", "\n", "\r\n\t"][Int.random(in: 0..<6, using: &self)] }
 }

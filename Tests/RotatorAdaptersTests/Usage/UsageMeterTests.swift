@@ -5,11 +5,11 @@ internal import RotatorCore
 internal import Testing
 
 @Suite("Usage of answers") struct UsageMeterTests {
-    private func meter(_ format: APIFormat = .openAICompatible, _ path: String = "/v1/chat/completions", _ media: AnswerForm.Media = .json, _ coding: AnswerForm.Coding = .identity)
-        -> (any UsageMeter)?
-    {
+    private func meter(
+        _ format: APIFormat = .openAICompatible, _ path: String = "/v1/chat/completions", _ media: AnswerForm.Media = .json, _ coding: AnswerForm.Coding = .identity, length: Int? = nil
+    ) -> (any UsageMeter)? {
         let path = Array(path.utf8)
-        return unsafe AdapterRegistry.builtIn[format].meter(path: path.span.bytes, form: AnswerForm(media: media, coding: coding))
+        return unsafe AdapterRegistry.builtIn[format].meter(path: path.span.bytes, form: AnswerForm(media: media, coding: coding, length: length))
     }
 
     private func usage(_ pieces: [[UInt8]], _ meter: (any UsageMeter)?) -> TokenUsage? {
@@ -25,7 +25,9 @@ internal import Testing
 
     @Test(arguments: RecordedUsage.all)
     func `a recorded body tells its tokens`(_ recorded: RecordedUsage) {
-        #expect(usage(of: recorded, in: [Array(recorded.body.utf8)]) == recorded.usage)
+        let body = Array(recorded.body.utf8)
+        #expect(usage(of: recorded, in: [body]) == recorded.usage)
+        #expect(usage([body], meter(recorded.format, recorded.path, recorded.media, length: body.count)) == recorded.usage)
     }
 
     @Test(arguments: RecordedUsage.all)
@@ -65,6 +67,7 @@ internal import Testing
     ])
     func `what says no tokens is unknown, not zero`(_ body: String) {
         #expect(usage(body) == nil)
+        #expect(usage([Array(body.utf8)], meter(length: body.utf8.count)) == nil)
         #expect(usage(body.utf8.map { [$0] }, meter()) == nil)
         #expect(usage("data: \(body)\n\n", .eventStream) == nil)
     }
@@ -126,6 +129,29 @@ internal import Testing
     @Test func `other fields of an event are not data`() {
         #expect(usage("id: {\"usage\":{\"prompt_tokens\":1}}\n\ndat: {\"usage\":{\"prompt_tokens\":1}}\n\n: {\"usage\":{\"prompt_tokens\":1}}\n\n", .eventStream) == nil)
         #expect(usage("data:{\"usage\":{\"prompt_tokens\":1}}\n\n", .eventStream) == TokenUsage(input: 1))
+    }
+
+    // MARK: - Bodies of known length
+
+    @Test(arguments: [APIFormat.openAICompatible, .anthropicNative, .geminiNative])
+    func `a body that comes at once says the same as one in pieces, wherever it speaks of usage`(_ format: APIFormat) {
+        let path = format == .geminiNative ? "/v1beta/models/m:generateContent" : format == .anthropicNative ? "/v1/messages" : "/v1/chat/completions"
+        var random = SplitMix(seed: 6)
+        var told = 0
+        for _ in 0..<3_000 {
+            let body = Array(random.document().utf8)
+            let atOnce = usage([body], meter(format, path, length: body.count))
+            let inPieces = usage([Array(body[..<(body.count / 2)]), Array(body[(body.count / 2)...])], meter(format, path, length: body.count))
+            if atOnce != inPieces { Issue.record("\(String(decoding: body, as: UTF8.self)): \(String(describing: atOnce)), \(String(describing: inPieces))") }
+            if atOnce != nil { told += 1 }
+        }
+        #expect(told > 100, "many of the documents say something")
+    }
+
+    @Test func `the length is the whole body's: a first piece that looks whole is not taken for it`() {
+        let body = Array(#"{"a":{"usage":{"prompt_tokens":1}} ,"usage":{"prompt_tokens":2}}"#.utf8)
+        let cut = body.firstIndex(of: 0x2C)!
+        #expect(usage([Array(body[..<cut]), Array(body[cut...])], meter(length: body.count)) == TokenUsage(input: 2))
     }
 
     // MARK: - Where there is a meter
