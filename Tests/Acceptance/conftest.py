@@ -98,3 +98,21 @@ def console_of(browser: Browser) -> Iterator[Callable[..., Console]]:
 @pytest.fixture
 def console(console_of: Callable[..., Console], server: Rotator) -> Console:
     return console_of(server)
+
+
+@pytest.fixture(scope="module")
+def kept_window(browser: Browser, server: Rotator) -> Iterator[Console]:
+    made = Console(browser, server).log_in("services")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def window(kept_window: Console) -> Iterator[Console]:
+    """One window for the whole file, since logging in takes longer than most tests: with no message left of the test before."""
+    messages = kept_window.page.get_by_role("region", name="Messages").get_by_role("button", name="Close")
+    while messages.count():
+        messages.first.click()
+    yield kept_window
+    kept_window.page.unroute_all()
+    kept_window.verify()

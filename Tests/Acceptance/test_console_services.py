@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 import pytest
-from browser import Console
 from harness import PROXY_KEY, eventually
 from playwright.sync_api import expect
 
@@ -17,24 +16,11 @@ MARKUP = "<img src=x onerror=alert(1)>"
 KEYS = ["sk-console-one-0123456789", "sk-console-two-0123456789", "sk-console-three-0123456789"]
 
 
-@pytest.fixture(scope="module")
-def window(browser, server):
-    """One window for the file: logging in takes longer than most of its tests."""
-    made = Console(browser, server).log_in("services")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def console(window):
-    """The file's window, with nothing left of the test before."""
-    messages = window.page.get_by_role("region", name="Messages").get_by_role("button", name="Close")
-    while messages.count():
-        messages.first.click()
+    """Starts where a service is made, in the file's window."""
     window.go("services/new")
-    yield window
-    window.page.unroute_all()
-    window.verify()
+    return window
 
 
 def row(console, name):

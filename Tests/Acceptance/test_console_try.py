@@ -9,31 +9,17 @@ import re
 import time
 
 import pytest
-from browser import Console
 from playwright.sync_api import expect
 
 MARKUP = "<img src=x onerror=alert(1)>"
 HELLO = "Hello from the fake provider. You said: good morning"
 
 
-@pytest.fixture(scope="module")
-def window(browser, server):
-    """One window for the file: logging in takes longer than most of its tests."""
-    made = Console(browser, server).log_in("services")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def console(window):
-    """The file's window, with nothing left of the test before."""
-    messages = window.page.get_by_role("region", name="Messages").get_by_role("button", name="Close")
-    while messages.count():
-        messages.first.click()
+    """Starts where a service is made, in the file's window."""
     window.go("services/new")
-    yield window
-    window.page.unroute_all()
-    window.verify()
+    return window
 
 
 class Box:
