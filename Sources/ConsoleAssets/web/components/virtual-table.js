@@ -34,6 +34,13 @@ import { failed } from "./controls.js";
  */
 
 /**
+ * A row that is in the page, and what it shows.
+ *
+ * @template Row
+ * @typedef {{element: HTMLElement, checkbox: HTMLInputElement | null, cells: HTMLElement[], row: Row | undefined, isFilled: boolean}} ShownRow
+ */
+
+/**
  * A table of any number of rows, of which only those in sight are in the page. Rows come from the server by their position, a hundred at a time, and are kept
  * while they are near.
  *
@@ -52,6 +59,8 @@ export class VirtualTable {
   #options;
   /** @type {Map<number, {rows: Row[] | null, abort: AbortController}>} */
   #pages = new Map();
+  /** The rows in the page, by position. @type {Map<number, ShownRow<Row>>} */
+  #rows = new Map();
   #total = 0;
   #isKnown = false;
   #sort;
@@ -77,9 +86,9 @@ export class VirtualTable {
     this.#options = options;
     this.#sort = options.sort ?? options.columns[0].name;
     this.#head = h("div", { class: "vt-head", role: "rowgroup" });
-    this.#body = h("div", { class: "vt-rows", role: "rowgroup" });
+    this.#body = h("div", { class: "vt-rows", role: "presentation" });
     this.#spacer = h("div", { class: "vt-spacer", "aria-hidden": "true" });
-    this.#viewport = h("div", { class: "vt-viewport" }, this.#spacer, this.#body);
+    this.#viewport = h("div", { class: "vt-viewport", role: "rowgroup", tabindex: -1 }, this.#spacer, this.#body);
     this.#note = h("div", { class: "vt-note", role: "status" });
     this.element = h("div", { class: "vt", role: "grid", "aria-label": options.label, "aria-multiselectable": options.rowLabel ? "true" : null }, this.#head, this.#viewport, this.#note);
     const tracks = options.columns.map((column) => column.width).join(" ");
@@ -111,6 +120,17 @@ export class VirtualTable {
     this.#viewport.scrollTop = 0;
     this.#scheduleDraw();
     void this.#load(0);
+  }
+
+  /** Asks again for the rows in sight. The others that were kept are forgotten, so that they are asked for when they come into sight. */
+  async refresh() {
+    const inSight = new Set([...this.#rows.keys()].map((index) => Math.floor(index / VirtualTable.pageSize)));
+    for (const [number, page] of this.#pages) {
+      if (inSight.has(number)) continue;
+      page.abort.abort();
+      this.#pages.delete(number);
+    }
+    await Promise.all([...this.#pages].filter(([, page]) => page.rows !== null).map(([number]) => this.#load(number, true)));
   }
 
   /** Forgets which rows are selected. */
@@ -197,7 +217,7 @@ export class VirtualTable {
       this.#options.rowLabel && h("div", { role: "columnheader", class: "vt-select" }, h("span", { class: "offscreen" }, t("table.select"))),
       this.#options.columns.map((column) => h(
         "div", {
-          role: "columnheader", class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim(),
+          role: "columnheader", class: classOf(column),
           "aria-sort": column.isSortable ? column.name === by ? descends ? "descending" : "ascending" : "none" : null,
         },
         column.isSortable
@@ -238,15 +258,24 @@ export class VirtualTable {
     const top = this.#viewport.scrollTop - (firstExact - first) * rowHeight;
     this.#body.style.transform = `translateY(${Math.max(0, top)}px)`;
     const hadFocus = this.#body.contains(document.activeElement);
-    const shown = [];
-    for (let index = first; index < last; index += 1) {
-      const rows = this.#pages.get(Math.floor(index / pageSize))?.rows;
-      if (rows === undefined) void this.#load(Math.floor(index / pageSize));
-      shown.push(this.#rowElement(index, rows?.[index % pageSize]));
+    for (const [index, row] of this.#rows) {
+      if (index >= first && index < last) continue;
+      row.element.remove();
+      this.#rows.delete(index);
     }
-    // A row inside of which something has the focus is drawn anew when the focus has left.
-    replace(this.#body, shown);
-    if (hadFocus) this.#focusRow(false);
+    let next = this.#body.firstElementChild;
+    for (let index = first; index < last; index += 1) {
+      const page = Math.floor(index / pageSize);
+      const rows = this.#pages.get(page)?.rows;
+      if (rows === undefined) void this.#load(page);
+      const shown = this.#rowAt(index);
+      this.#fill(shown, index, rows?.[index % pageSize]);
+      if (shown.element === next) next = next.nextElementSibling;
+      else this.#body.insertBefore(shown.element, next);
+    }
+    // The table can be reached by Tab, wherever it was scrolled to.
+    this.#viewport.tabIndex = this.#rows.has(this.#focused) ? -1 : 0;
+    if (hadFocus && !this.#body.contains(document.activeElement)) this.#focusRow();
     this.#forgetFarPages(Math.floor((first + last) / 2 / pageSize));
   }
 
@@ -261,35 +290,51 @@ export class VirtualTable {
   }
 
   /**
+   * The element for a position. It stays in the page while what it shows changes: a press that began on it ends on it.
+   *
    * @param {number} index
-   * @param {Row | undefined} row
+   * @returns {ShownRow<Row>}
    */
-  #rowElement(index, row) {
-    const id = row === undefined ? null : this.#options.id(row);
-    const isSelected = this.isAllSelected || id !== null && this.selected.has(id);
-    const element = h(
-      "div", {
-        class: "vt-row", role: "row", "aria-rowindex": index + 2, tabindex: index === this.#focused ? 0 : -1, "aria-selected": this.#options.rowLabel ? String(isSelected) : null,
-        data: { index: String(index) },
-        on: {
-          click: (/** @type {MouseEvent} */ event) => {
-            this.#focused = index;
-            if (/** @type {Element} */ (event.target).closest("button, a, input, label")) return;
-            if (row !== undefined) this.#options.open?.(row);
-          },
-        },
-      },
-      this.#options.rowLabel && h(
-        "div", { class: "vt-select", role: "gridcell" },
-        row !== undefined && h("input", {
-          type: "checkbox", tabindex: -1, checked: isSelected, "aria-label": t("table.selectRow", { row: this.#options.rowLabel(row) }),
-          on: { change: () => this.#toggle(row) },
-        })),
-      this.#options.columns.map((column) => h(
-        "div", { role: "gridcell", class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim() },
-        row === undefined ? h("span", { class: "skeleton" }) : column.cell(row))));
-    if (this.#options.open !== undefined) element.classList.add("openable");
-    return element;
+  #rowAt(index) {
+    const before = this.#rows.get(index);
+    if (before !== undefined) return before;
+    /** @type {ShownRow<Row>} */
+    const shown = { row: undefined, isFilled: false, checkbox: null, cells: [], element: h("div", { class: this.#options.open === undefined ? "vt-row" : "vt-row openable", role: "row", "aria-rowindex": index + 2, data: { index: String(index) } }) };
+    shown.element.addEventListener("click", (event) => {
+      this.#focused = index;
+      if (/** @type {Element} */ (event.target).closest("button, a, input, label")) return;
+      if (shown.row !== undefined) this.#options.open?.(shown.row);
+    });
+    if (this.#options.rowLabel !== undefined) {
+      shown.checkbox = h("input", { type: "checkbox", tabindex: -1, on: { change: () => { if (shown.row !== undefined) this.#toggle(shown.row); } } });
+      shown.element.append(h("div", { class: "vt-select", role: "gridcell" }, shown.checkbox));
+    }
+    shown.cells = this.#options.columns.map((column) => h("div", { role: "gridcell", class: classOf(column) }));
+    shown.element.append(...shown.cells);
+    this.#rows.set(index, shown);
+    return shown;
+  }
+
+  /**
+   * @param {ShownRow<Row>} shown
+   * @param {number} index
+   * @param {Row | undefined} row Undefined until it has come.
+   */
+  #fill(shown, index, row) {
+    const isSelected = this.isAllSelected || row !== undefined && this.selected.has(this.#options.id(row));
+    shown.element.tabIndex = index === this.#focused ? 0 : -1;
+    if (this.#options.rowLabel !== undefined) shown.element.setAttribute("aria-selected", String(isSelected));
+    if (shown.checkbox !== null) shown.checkbox.checked = isSelected;
+    // Most rows that come again are what they were.
+    const isSame = shown.isFilled && (shown.row === row || JSON.stringify(shown.row) === JSON.stringify(row));
+    shown.row = row;
+    shown.isFilled = true;
+    if (isSame) return;
+    if (shown.checkbox !== null) {
+      shown.checkbox.hidden = row === undefined;
+      shown.checkbox.setAttribute("aria-label", row === undefined ? "" : t("table.selectRow", { row: this.#options.rowLabel?.(row) ?? "" }));
+    }
+    shown.cells.forEach((cell, number) => replace(cell, row === undefined ? h("span", { class: "skeleton" }) : this.#options.columns[number].cell(row)));
   }
 
   /** @param {Row} row */
@@ -316,7 +361,7 @@ export class VirtualTable {
       this.#focused = Math.max(0, Math.min(this.#total - 1, target));
       this.#reveal(this.#focused);
       this.#draw();
-      this.#focusRow(true);
+      this.#focusRow();
       return;
     }
     if (/** @type {Element} */ (event.target).getAttribute("role") !== "row") return;
@@ -341,13 +386,14 @@ export class VirtualTable {
     else if (top + rowHeight > this.#viewport.scrollTop + this.#viewport.clientHeight) this.#viewport.scrollTop = top + rowHeight - this.#viewport.clientHeight;
   }
 
-  /** @param {boolean} isMoved */
-  #focusRow(isMoved) {
-    const row = /** @type {HTMLElement | null} */ (this.#body.querySelector(`[data-index="${this.#focused}"]`));
-    if (row !== null) row.focus({ preventScroll: true });
-    else if (!isMoved) this.#viewport.focus({ preventScroll: true });
+  /** Gives the focus to the row that has it, or to the table where that row is out of sight: the keys go on from there. */
+  #focusRow() {
+    (this.#rows.get(this.#focused)?.element ?? this.#viewport).focus({ preventScroll: true });
   }
 }
+
+/** @param {{isNumber?: boolean, isSecondary?: boolean}} column */
+const classOf = (column) => [column.isNumber ? "number" : "", column.isSecondary ? "secondary" : ""].filter((name) => name !== "").join(" ");
 
 /**
  * A plain table of a few rows.
@@ -365,7 +411,7 @@ export function plainTable(options) {
     h(
       "table", {}, h("caption", { class: options.showsCaption ? "" : "offscreen" }, options.caption),
       h("thead", {}, h("tr", {}, options.columns.map((column) => h(
-        "th", { scope: "col", class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim() }, column.hidesLabel ? h("span", { class: "offscreen" }, column.label) : column.label)))),
+        "th", { scope: "col", class: classOf(column) }, column.hidesLabel ? h("span", { class: "offscreen" }, column.label) : column.label)))),
       h("tbody", {}, options.rows.map((row) => h("tr", {}, options.columns.map((column) => h(
-        "td", { class: `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""}`.trim() }, column.cell(row))))))));
+        "td", { class: classOf(column) }, column.cell(row))))))));
 }

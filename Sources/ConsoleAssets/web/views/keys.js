@@ -201,6 +201,16 @@ export function keysTab({ root, service, query, signal, onLeave }) {
   table.reload();
   void readSummary().catch(() => {});
   repeat(15_000, readSummary, onLeave);
+  // Events tell the states of whole keys; rests for one model, requests under way and counts are asked for. In a large pool that is sorted by one of these it costs
+  // the server a look at each key, so it is asked the less often the longer it takes.
+  let refreshedUntil = 0;
+  repeat(5_000, async () => {
+    const began = performance.now();
+    if (began < refreshedUntil) return;
+    await table.refresh();
+    const ended = performance.now();
+    refreshedUntil = ended + 20 * (ended - began);
+  }, onLeave);
   const opened = Number(query.get("key"));
   if (Number.isInteger(opened) && opened > 0) void show(opened);
 
