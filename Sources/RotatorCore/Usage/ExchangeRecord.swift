@@ -93,7 +93,9 @@ public struct ExchangeRecord: Sendable, Hashable {
     public var isFailure: Bool { Self.isFailure(status: status, ending: ending, errorCode: errorCode) }
 
     package static func isFailure(status: Int, ending: Ending, errorCode: ProxyError.Code?) -> Bool {
-        status >= 500 || status == 429 || ending == .upstreamBrokeOff || errorCode == .noAvailableKey
+        // A client that is over a limit of its own was served as it should be.
+        if errorCode == .clientRateLimited { return false }
+        return status >= 500 || status == 429 || ending == .upstreamBrokeOff || errorCode == .noAvailableKey
     }
 }
 

@@ -154,6 +154,20 @@ import Testing
 
     @Test func `nothing has no quantile`() { #expect(DurationHistogram().quantile(0.5) == nil) }
 
+    @Test(arguments: [
+        (200, nil, .complete, false), (404, nil, .complete, false), (401, .invalidProxyKey, .complete, false), (499, nil, .clientLeft, false), (429, nil, .complete, true),
+        (429, .clientRateLimited, .complete, false), (500, nil, .complete, true), (503, .noAvailableKey, .complete, true), (200, nil, .upstreamBrokeOff, true),
+    ] as [(Int, ProxyError.Code?, ExchangeRecord.Ending, Bool)])
+    func `an exchange fails by the provider's fault or ours, never by the client's`(_ status: Int, _ code: ProxyError.Code?, _ ending: ExchangeRecord.Ending, _ hasFailed: Bool) {
+        var record = ExchangeRecord(requestID: "r", startedAt: Moment(nanoseconds: 0), slug: "s", method: "POST")
+        record.status = status
+        record.errorCode = code
+        record.ending = ending
+        var tally = TrafficTally()
+        tally.add(TrafficSample(record))
+        #expect(record.isFailure == hasFailed && tally.failures == (hasFailed ? 1 : 0))
+    }
+
     @Test func `an answer of 2xx without tokens is unknown, any other is not`() {
         var tally = TrafficTally()
         var record = ExchangeRecord(requestID: "r", startedAt: Moment(seconds: 1), slug: "s", method: "POST")

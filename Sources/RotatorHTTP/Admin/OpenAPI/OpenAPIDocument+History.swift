@@ -212,7 +212,7 @@ extension OpenAPIDocument {
                 "error_code": { "type": ["string", "null"], "description": "Of an error of the rotator's own" },
                 "is_stream": { "type": "boolean" },
                 "ending": { "type": "string", "enum": ["complete", "client_left", "upstream_broke_off"] },
-                "is_failure": { "type": "boolean" },
+                "is_failure": { "type": "boolean", "description": "The client got 429, a status of 500 or more, or a body that broke off; not by a limit of its own" },
                 "duration_ms": { "type": "number" },
                 "first_byte_ms": { "type": ["number", "null"] },
                 "key_id": { "type": ["integer", "null"], "description": "The last one that was tried" },
