@@ -171,6 +171,45 @@ def test_a_validation_is_followed_and_what_was_rejected_is_deleted(console_of, s
     expect(rows(console)).to_have_count(1)
 
 
+def test_a_validation_is_stopped_and_what_was_found_out_stays(console_of, server, fake):
+    made = server.admin.post("/admin/proxy-configs", json={"name": "Long", "slug": "long-validation", "config_type": "LLM", "api_format": "openai_compatible", "target_base_url": fake.url + "/v1"})
+    keys = [f"sk-long-{number:04}-0123456789" for number in range(200)]
+    server.admin.post(f"/admin/proxy-configs/{made['id']}/keys/batch", expect=200, json={"keys": keys})
+    # A made-up key is tried first: it must be refused, or the good answers would prove nothing.
+    fake.tell("*", {"do": "401", "times": -1})
+    fake.tell_all(keys, {"do": "ok", "times": -1})
+    console = open_keys(console_of, server, made)
+    console.main.get_by_role("button", name="Validate").click()
+    console.dialog.get_by_text("Advanced").click()
+    console.dialog.get_by_label("Probes per second").fill("2")
+    console.dialog.get_by_role("button", name="Start").click()
+    panel = console.main.get_by_role("region", name="Validation")
+    expect(panel.get_by_role("heading", name="Validation is running")).to_be_visible()
+    # Whoever leaves and comes back finds it again.
+    console.go("services")
+    console.go(f"services/{made['id']}/keys")
+    expect(panel.get_by_text(re.compile(r"^[1-9]\d* of 20[01]"))).to_be_visible(timeout=15_000)
+    stop = panel.get_by_role("button", name="Stop")
+    stop.focus()
+    said = panel.get_by_role("status").inner_text()
+    expect(panel.get_by_role("status")).not_to_have_text(said)
+    expect(stop).to_be_focused()
+    console.page.keyboard.press("Enter")
+    expect(panel.get_by_role("heading", name="Validation has ended early")).to_be_visible()
+    expect(panel.get_by_text("It has failed")).to_have_count(0)
+    expect(rows(console).first).to_contain_text("active")
+
+
+def test_a_file_is_dropped_onto_the_import(console_of, server, weather):
+    console = open_keys(console_of, server, weather)
+    console.main.get_by_role("button", name="Import keys").click()
+    file = console.page.evaluate_handle("() => { const held = new DataTransfer(); held.items.add(new File(['wk-dropped-0123456789\\n'], 'keys.txt', {type: 'text/plain'})); return held; }")
+    console.dialog.get_by_label("Paste keys, one a line").dispatch_event("drop", {"dataTransfer": file})
+    console.dialog.get_by_role("button", name="Import 1 key").click()
+    expect(console.toast("1 key was added.")).to_be_visible()
+    assert "wk-dropped" not in console.everything_kept()
+
+
 def test_an_export_says_what_it_does_and_leaves_no_value_on_the_page(console_of, server, weather):
     console = open_keys(console_of, server, weather)
     console.main.get_by_role("checkbox", name="Select key 2").check()

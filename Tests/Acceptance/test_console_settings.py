@@ -11,6 +11,7 @@ import threading
 import pytest
 from harness import ADMIN_PASSWORD
 from playwright.sync_api import expect
+from servers import PostgreSQL
 
 MARKUP = "<img src=x onerror=alert(1)>"
 PASSPHRASE = "correct horse battery 电池"
@@ -63,6 +64,33 @@ def test_the_server_tells_what_it_is_and_how_it_fares(console_of, server):
     console.picture("settings-general-chinese")
     console.main.get_by_label("语言").select_option("English")
     expect(console.main.get_by_role("heading", level=1, name="Settings")).to_be_visible()
+
+
+def test_a_store_that_is_away_is_told_everywhere_and_nothing_typed_is_lost(launch, console_of, fake):
+    with PostgreSQL() as store:
+        server = launch(DATABASE_URL=store.url(store.new_database()), ENCRYPTION_KEY="5ea1" * 16)
+        server.service(fake, keys=2, name="Goes on")
+        console = console_of(server, "settings")
+        health = card(console, "Health")
+        expect(health.get_by_text("ready", exact=True)).to_be_visible()
+        expect(health.get_by_text("up", exact=True)).to_be_visible()
+        store.stop()
+        navigation = console.page.get_by_role("navigation", name="Console")
+        expect(navigation.get_by_text("Store away")).to_be_visible()
+        expect(health.get_by_text("away", exact=True)).to_be_visible()
+        expect(health.get_by_text("not ready", exact=True)).to_be_visible(timeout=15_000)
+        console.picture("settings-store-away")
+        assert console.violations() == []
+        console.go("overview")
+        expect(console.main.get_by_text("The store is away. Requests go on; changes are refused until it is back.")).to_be_visible()
+        console.go("clients/new")
+        console.dialog.get_by_label("Name").fill("Made in hard times")
+        console.dialog.get_by_role("button", name="Make the key").click()
+        expect(console.dialog.get_by_role("alert")).to_contain_text("The store is away, so nothing was changed.")
+        store.start()
+        expect(navigation.get_by_text("Live")).to_be_visible(timeout=15_000)
+        console.dialog.get_by_role("button", name="Make the key").click()
+        expect(console.page.get_by_role("dialog", name="The key of “Made in hard times”")).to_be_visible()
 
 
 def test_the_audit_log_begins_with_the_latest_and_can_be_searched(console_of, server, fake):

@@ -16,6 +16,7 @@ import { failed } from "./controls.js";
  * @property {boolean} [isSortable]
  * @property {boolean} [isNumber]
  * @property {boolean} [isSecondary] Left out on a phone.
+ * @property {boolean} [isExtra] Left out where the window is not wide.
  */
 
 /**
@@ -91,10 +92,10 @@ export class VirtualTable {
     this.#viewport = h("div", { class: "vt-viewport", role: "rowgroup", tabindex: -1 }, this.#spacer, this.#body);
     this.#note = h("div", { class: "vt-note", role: "status" });
     this.element = h("div", { class: "vt", role: "grid", "aria-label": options.label, "aria-multiselectable": options.rowLabel ? "true" : null }, this.#head, this.#viewport, this.#note);
-    const tracks = options.columns.map((column) => column.width).join(" ");
-    this.element.style.setProperty("--tracks", `${options.rowLabel ? "2.5rem " : ""}${tracks}`);
-    const narrow = options.columns.filter((column) => !column.isSecondary).map((column) => column.width).join(" ");
-    this.element.style.setProperty("--tracks-narrow", `${options.rowLabel ? "2.5rem " : ""}${narrow}`);
+    const tracks = (/** @type {Column<Row>[]} */ columns) => [...options.rowLabel ? ["2.5rem"] : [], ...columns.map((column) => column.width)].join(" ");
+    this.element.style.setProperty("--tracks-wide", tracks(options.columns));
+    this.element.style.setProperty("--tracks", tracks(options.columns.filter((column) => !column.isExtra)));
+    this.element.style.setProperty("--tracks-narrow", tracks(options.columns.filter((column) => !column.isSecondary && !column.isExtra)));
     this.#viewport.addEventListener("scroll", () => this.#scheduleDraw(), { passive: true });
     this.#viewport.addEventListener("keydown", (event) => this.#keyPressed(event));
     new ResizeObserver(() => this.#scheduleDraw()).observe(this.#viewport);
@@ -392,8 +393,8 @@ export class VirtualTable {
   }
 }
 
-/** @param {{isNumber?: boolean, isSecondary?: boolean}} column */
-const classOf = (column) => [column.isNumber ? "number" : "", column.isSecondary ? "secondary" : ""].filter((name) => name !== "").join(" ");
+/** @param {{isNumber?: boolean, isSecondary?: boolean, isExtra?: boolean}} column */
+const classOf = (column) => [column.isNumber ? "number" : "", column.isSecondary ? "secondary" : "", column.isExtra ? "extra" : ""].filter((name) => name !== "").join(" ");
 
 /**
  * A plain table of a few rows.

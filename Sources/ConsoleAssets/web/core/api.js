@@ -26,8 +26,11 @@ export class ApiError extends Error {
  * @property {AbortSignal} [signal]
  */
 
-/** @param {Response} response */
-async function errorOf(response) {
+/**
+ * @param {string} method
+ * @param {Response} response
+ */
+async function errorOf(method, response) {
   let code = "unknown";
   let detail = "";
   try {
@@ -38,7 +41,7 @@ async function errorOf(response) {
     // Whatever stands between the server and the browser may answer something else.
   }
   const retry = Number(response.headers.get("Retry-After"));
-  if (response.status === 503 && code === "store_unavailable") detail = t("error.store", { seconds: retry || 1 });
+  if (response.status === 503 && code === "store_unavailable") detail = t(method === "GET" ? "error.storeRead" : "error.store", { seconds: retry || 1 });
   return new ApiError(response.status, code, detail || t("error.status", { status: response.status }));
 }
 
@@ -75,7 +78,7 @@ export async function send(method, path, options = {}) {
       if (session.token === token) session.end();
       continue;
     }
-    if (!response.ok) throw await errorOf(response);
+    if (!response.ok) throw await errorOf(method, response);
     return response;
   }
 }
@@ -159,7 +162,7 @@ export async function logIn(username, password) {
     throw new ApiError(0, "unreachable", t("error.unreachable"));
   }
   if (!response.ok) {
-    const error = await errorOf(response);
+    const error = await errorOf("POST", response);
     if (error.code === "invalid_credentials") error.message = t("login.wrong");
     if (response.status === 429) error.message = t("login.wait", { seconds: Number(response.headers.get("Retry-After")) || 60 });
     throw error;

@@ -174,7 +174,7 @@ function history(service, key) {
       { label: t("keys.failures"), color: 2, values: stats.series.map((point) => point.failures) },
     ]);
     latency.show(times, [{ label: "p95", color: 3, values: stats.series.map((point) => point.latency_ms.p95) }]);
-    says.textContent = t("keys.historyWords", { requests: stats.totals.requests, rate: percent(stats.totals.success_rate), tokens: compact(stats.totals.tokens.total) });
+    says.textContent = t("keys.historyWords", { count: stats.totals.requests, rate: percent(stats.totals.success_rate), tokens: compact(stats.totals.tokens.total) });
   };
   replace(
     place, h("div", { class: "spread" }, h("h3", {}, t("keys.history")), segmented(t("keys.window"), [{ value: "24h", label: t("keys.day") }, { value: "7d", label: t("keys.week") }], "24h", (value) => void show(value).catch(failed))),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import { h, replace } from "../core/dom.js";
-import { api } from "../core/api.js";
+import { api, ApiError } from "../core/api.js";
 import { number } from "../core/format.js";
 import { t, word } from "../core/text.js";
 import { button, failed } from "../components/controls.js";
@@ -33,16 +33,37 @@ export function validationPanel({ service, states, changed, signal, onLeave }) {
     const job = await api.get(`/admin/jobs/${id}?results_limit=1`, signal);
     draw(job);
     if (job.state !== "running") return changed();
-    timer = setTimeout(() => void follow(id).catch(failed), 1000);
+    timer = setTimeout(() => void goOn(id), 1000);
     return undefined;
   }
+
+  /** @param {number} id */
+  async function goOn(id) {
+    try {
+      await follow(id);
+    } catch (error) {
+      if (signal.aborted) return;
+      // The job goes on without us: it is asked for again when the server can be reached.
+      if (!(error instanceof ApiError) || error.status !== 0 && error.status !== 503) return failed(error);
+      timer = setTimeout(() => void goOn(id), 3000);
+    }
+  }
+
+  const progress = progressBar(t("keys.validation"));
+  const counts = h("dl", { class: "facts" });
+  /** What the rest of the panel was drawn for: while it stays the same only numbers change, so that a button can be pressed at leisure. */
+  let drawn = "";
 
   /** @param {Job} job */
   function draw(job) {
     element.hidden = false;
-    const progress = progressBar(t("keys.validation"));
     progress.show(job.done, job.total, t("keys.tried", { done: job.done, total: job.total }));
-    const counts = Object.entries(job.counts).filter(([, count]) => count > 0);
+    const told = Object.entries(job.counts).filter(([, count]) => count > 0);
+    counts.hidden = told.length === 0;
+    replace(counts, told.map(([verdict, count]) => [h("dt", {}, word("jobs.verdict", verdict)), h("dd", {}, number(count))]));
+    const state = JSON.stringify([job.job_id, job.state, job.reason, job.provider_at_fault]);
+    if (state === drawn) return;
+    drawn = state;
     const call = (/** @type {"cancel" | "retest"} */ what) => async () => {
       /** @type {{job_id: number}} */
       const answer = await api.post(`/admin/jobs/${job.job_id}/${what}`);
@@ -57,10 +78,9 @@ export function validationPanel({ service, states, changed, signal, onLeave }) {
         job.state === "done" && rejected > 0 && button(t("keys.deleteRejected", { count: rejected }), () => deleteRejected(job), { kind: "danger" }),
         job.state !== "running" && unsound && button(t("keys.retest"), call("retest")),
         job.state !== "running" && button("", () => { element.hidden = true; }, { kind: "plain", icon: "close", label: t("action.close") }))),
-      job.reason !== null && h("p", { class: "notice warning" }, t("keys.failedBecause", { reason: word("jobs.reason", job.reason) }), job.reason === "probe_proves_nothing" && [" ", t("keys.proveHint")]),
+      job.reason !== null && job.reason !== "cancelled" && h("p", { class: "notice warning" }, t("keys.failedBecause", { reason: word("jobs.reason", job.reason) }), job.reason === "probe_proves_nothing" && [" ", t("keys.proveHint")]),
       job.provider_at_fault && h("p", { class: "notice warning" }, t("keys.providerAtFault")),
-      progress.element,
-      counts.length > 0 && h("dl", { class: "facts" }, counts.map(([verdict, count]) => [h("dt", {}, word("jobs.verdict", verdict)), h("dd", {}, number(count))])));
+      progress.element, counts);
   }
 
   /** @param {Job} job */

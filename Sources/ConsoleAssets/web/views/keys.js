@@ -239,24 +239,24 @@ export const nameOf = (key) => key.name === "" ? `#${key.key_id}` : key.name;
 export function standing(key) {
   const models = key.cooling_models.length;
   return [
-    badge(key.state), " ", key.state_reason !== null && h("span", { class: "quiet" }, word("requests.reason", key.state_reason)), " ",
-    key.cooling_until !== null && countdown(key.cooling_until),
+    badge(key.state), " ", key.cooling_until !== null && [countdown(key.cooling_until), " "],
+    key.state_reason !== null && h("span", { class: "quiet", title: word("requests.reason", key.state_reason) }, word("requests.reason", key.state_reason)),
     models > 0 && [" ", h("span", { class: "badge", data: { state: "cooling_model" } }, t("keys.models", { count: models }))],
   ];
 }
 
 /** @returns {import("../components/virtual-table.js").Column<Key>[]} */
 const COLUMNS = () => [
-  { name: "id", label: t("keys.key"), width: "minmax(9rem, 1.4fr)", isSortable: true, cell: (key) => h("code", {}, key.key_masked) },
-  { name: "name", label: t("keys.name"), width: "minmax(6rem, 1fr)", isSortable: true, isSecondary: true, cell: (key) => key.name },
-  { name: "state", label: t("keys.state"), width: "minmax(9rem, 2fr)", isSortable: true, cell: standing },
+  { name: "id", label: t("keys.key"), width: "minmax(8rem, 1fr)", isSortable: true, cell: (key) => h("code", {}, key.key_masked) },
+  { name: "name", label: t("keys.name"), width: "minmax(5.5rem, 1.4fr)", isSortable: true, isSecondary: true, cell: (key) => key.name },
+  { name: "state", label: t("keys.state"), width: "minmax(min(15rem, 50vw), 2.4fr)", isSortable: true, cell: standing },
   { name: "tags", label: t("keys.tags"), width: "minmax(5rem, 1fr)", isSecondary: true, cell: (key) => key.tags.map((tag) => [h("span", { class: "tag" }, tag), " "]) },
-  { name: "group", label: t("keys.group"), width: "minmax(6.5rem, 1fr)", isSecondary: true, cell: (key) => key.quota_group ?? "" },
-  { name: "weight", label: t("keys.weight"), width: "6rem", isSortable: true, isNumber: true, isSecondary: true, cell: (key) => number(key.weight) },
-  { name: "in_flight", label: t("keys.inFlight"), width: "6.5rem", isNumber: true, isSecondary: true, cell: (key) => number(key.in_flight) },
-  { name: "success_count", label: t("keys.successes"), width: "7rem", isSortable: true, isNumber: true, isSecondary: true, cell: (key) => compact(key.success_count) },
-  { name: "failure_count", label: t("keys.failures"), width: "6.5rem", isSortable: true, isNumber: true, isSecondary: true, cell: (key) => compact(key.failure_count) },
-  { name: "last_used_at", label: t("keys.lastUsed"), width: "7.5rem", isSortable: true, isSecondary: true, cell: (key) => timeElement(key.last_used_at) },
+  { name: "group", label: t("keys.group"), width: "minmax(5.5rem, 1fr)", isSecondary: true, cell: (key) => key.quota_group ?? "" },
+  { name: "weight", label: t("keys.weight"), width: "6rem", isSortable: true, isNumber: true, isExtra: true, cell: (key) => number(key.weight) },
+  { name: "in_flight", label: t("keys.inFlight"), width: "6rem", isNumber: true, isExtra: true, cell: (key) => number(key.in_flight) },
+  { name: "success_count", label: t("keys.successes"), width: "7.25rem", isSortable: true, isNumber: true, isSecondary: true, cell: (key) => compact(key.success_count) },
+  { name: "failure_count", label: t("keys.failures"), width: "6rem", isSortable: true, isNumber: true, isSecondary: true, cell: (key) => compact(key.failure_count) },
+  { name: "last_used_at", label: t("keys.lastUsed"), width: "7rem", isSortable: true, isSecondary: true, cell: (key) => timeElement(key.last_used_at) },
 ];
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { api, withQuery } from "../core/api.js";
+import { api, ApiError, withQuery } from "../core/api.js";
 import { h, replace } from "../core/dom.js";
 import { feed } from "../core/feed.js";
 import { repeat } from "../core/repeat.js";
@@ -60,6 +60,16 @@ export async function overviewView({ root, signal, onLeave }) {
     return stats;
   };
   const history = new History(loadStats, signal);
+  /** The same, where the rest of the page is to be seen without it: statistics are kept in the store, which may be away. */
+  const tryStats = async (/** @type {import("./overview-history.js").Window} */ window) => {
+    try {
+      await loadStats(window);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== "store_unavailable") throw error;
+      // Nobody who cannot be told of traffic is shown how to begin.
+      hasTraffic = true;
+    }
+  };
   const start = h("div", { hidden: true });
   const now = h(
     "section", { class: "stack", "aria-labelledby": "overview-now" }, h("h2", { id: "overview-now" }, t("overview.now")), tiles.element, h("p", { class: "hint" }, t("overview.nowHint")),
@@ -168,10 +178,10 @@ export async function overviewView({ root, signal, onLeave }) {
   const begin = async () => {
     replace(body, busy());
     try {
-      const [config] = await Promise.all([/** @type {Promise<{proxy_public_base_url: string}>} */ (api.get("/admin/app-config", signal)), loadCatalogue(), loadStats("5m")]);
+      const [config] = await Promise.all([/** @type {Promise<{proxy_public_base_url: string}>} */ (api.get("/admin/app-config", signal)), loadCatalogue(), tryStats("5m")]);
       if (signal.aborted) return;
       base = withoutSlash(config.proxy_public_base_url);
-      if (!hasTraffic) await loadStats("90d");
+      if (!hasTraffic) await tryStats("90d");
     } catch (error) {
       if (!signal.aborted) replace(body, failure(error, () => void begin()));
       return;
@@ -200,7 +210,7 @@ export async function overviewView({ root, signal, onLeave }) {
   }));
   let wasAway = false;
   feed.addEventListener("change", () => {
-    if (!feed.isConnected) wasAway = true;
+    if (!feed.isConnected || feed.isStoreUp === false) wasAway = true;
     else if (wasAway) {
       wasAway = false;
       if (isShown) again().catch(() => {});

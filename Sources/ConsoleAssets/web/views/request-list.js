@@ -13,9 +13,9 @@ const ROWS_MAX = 1_000;
 /** What comes is held back for so long after the pointer has moved over the rows. */
 const POINTER_REST = 4_000;
 
-/** @type {{name: "time" | "service" | "client" | "model" | "method" | "status" | "attempts" | "latency" | "firstByte" | "tokens" | "key", isNumber?: boolean, isSecondary?: boolean, isClipped?: boolean}[]} */
+/** @type {{name: "time" | "service" | "client" | "model" | "method" | "status" | "attempts" | "latency" | "firstByte" | "tokens" | "key", isNumber?: boolean, isSecondary?: boolean, isExtra?: boolean, isClipped?: boolean}[]} */
 const COLUMNS = [
-  { name: "time" }, { name: "service", isClipped: true }, { name: "client", isClipped: true, isSecondary: true }, { name: "model", isClipped: true, isSecondary: true }, { name: "method", isSecondary: true }, { name: "status" }, { name: "attempts", isNumber: true, isSecondary: true },
+  { name: "time" }, { name: "service", isClipped: true }, { name: "client", isClipped: true, isSecondary: true }, { name: "model", isClipped: true, isSecondary: true }, { name: "method", isExtra: true }, { name: "status" }, { name: "attempts", isNumber: true, isSecondary: true },
   { name: "latency", isNumber: true }, { name: "firstByte", isNumber: true, isSecondary: true }, { name: "tokens", isNumber: true, isSecondary: true }, { name: "key", isNumber: true, isSecondary: true },
 ];
 
@@ -204,4 +204,4 @@ export class RequestList {
 const text = (value) => value === null || value === "" ? h("span", { class: "quiet" }, NONE) : h("span", { title: value }, value);
 
 /** @param {typeof COLUMNS[number]} column */
-const classOf = (column) => `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""} ${column.isClipped ? "clip" : ""}`.trim();
+const classOf = (column) => `${column.isNumber ? "number" : ""} ${column.isSecondary ? "secondary" : ""} ${column.isExtra ? "extra" : ""} ${column.isClipped ? "clip" : ""}`.trim();

@@ -38,7 +38,7 @@ export function outcomeText(exchange) {
 export function statusElement(exchange) {
   const words = outcomeWords(exchange);
   const state = exchange.is_failure ? "failed" : exchange.ending !== "complete" || exchange.status === 499 ? "abandoned" : exchange.status >= 400 ? "warning" : "success";
-  return h("span", { class: "request-status" }, h("span", { class: "badge", data: { state } }, String(exchange.status)), words !== "" && h("span", {}, words));
+  return h("span", { class: "request-status" }, h("span", { class: "badge", data: { state } }, String(exchange.status)), words !== "" && h("span", { title: words }, words));
 }
 
 /**

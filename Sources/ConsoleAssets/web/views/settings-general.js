@@ -3,7 +3,7 @@
 import { api, withQuery } from "../core/api.js";
 import { h, replace } from "../core/dom.js";
 import { feed } from "../core/feed.js";
-import { dateTime, span } from "../core/format.js";
+import { dateTime, NONE, span } from "../core/format.js";
 import { setTheme, theme } from "../core/preferences.js";
 import { repeat } from "../core/repeat.js";
 import { currentLanguage, setLanguage, t } from "../core/text.js";
@@ -76,7 +76,8 @@ async function healthFacts(signal, onLeave) {
     const [answer, stats] = await Promise.all([
       // Not by the API's own way: a 503 is an answer here, and it asks for no token.
       fetch("/readyz", { cache: "no-store", credentials: "omit", signal }).then((response) => /** @type {Promise<Readiness>} */ (response.json())),
-      /** @type {Promise<import("../core/types.js").Stats>} */ (api.get(withQuery("/admin/stats", { window: "5m", top: 1 }), signal)),
+      // They are kept in the store: while it is away they cannot be told, and it is the more important to say what is amiss.
+      /** @type {Promise<import("../core/types.js").Stats | null>} */ (api.get(withQuery("/admin/stats", { window: "5m", top: 1 }), signal)).catch(() => null),
     ]);
     replace(
       ready,
@@ -84,10 +85,10 @@ async function healthFacts(signal, onLeave) {
         badge("missing", "settings.readiness"),
         h("ul", { class: "plain-list" }, answer.missing.map((what) => h("li", {}, MISSING[what] === undefined ? what : t(MISSING[what])))),
       ]);
-    const dropped = Object.entries(stats.dropped).filter(([, count]) => count > 0);
+    const dropped = Object.entries(stats?.dropped ?? {}).filter(([, count]) => count > 0);
     replace(
       lost,
-      dropped.length === 0 ? t("settings.nothingLost") : h(
+      stats === null ? NONE : dropped.length === 0 ? t("settings.nothingLost") : h(
         "ul", { class: "plain-list" }, dropped.map(([what, count]) => h("li", {}, t(/** @type {any} */ (`settings.lost.${what}`), { count })))));
     showStore();
   };
