@@ -126,6 +126,11 @@ def test_pasted_keys_are_looked_at_before_they_are_imported(console_of, server, 
     expect(console.dialog.get_by_text("2 keys", exact=True)).to_have_count(2)  # New, and duplicates.
     console.picture("keys-import")
     assert console.violations() == []
+    # Another text is looked at again before it can be imported.
+    console.dialog.get_by_label("Paste keys, one a line").press_sequentially("x")
+    expect(console.dialog.get_by_role("button", name="Import 2 keys")).to_have_count(0)
+    console.dialog.get_by_label("Paste keys, one a line").press("Backspace")
+    console.dialog.get_by_role("button", name="Look at them first").click()
     console.dialog.get_by_role("button", name="Import 2 keys").click()
     expect(console.toast("2 keys were added.")).to_be_visible()
     expect(console.main.get_by_text("5 keys, 0 quota groups")).to_be_visible()

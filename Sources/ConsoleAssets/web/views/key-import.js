@@ -62,7 +62,7 @@ export async function importKeys(service) {
     title: t("keys.importTitle", { service: service.name }),
     mayClose: () => !isRunning,
     content: (/** @type {(done: true | null) => void} */ close) => {
-      const text = areaField({ label: t("keys.paste"), rows: 8, isCode: true, hint: t("keys.pasteHint"), placeholder: "sk-…\nsk-…", onInput: () => replace(result) });
+      const text = areaField({ label: t("keys.paste"), rows: 8, isCode: true, hint: t("keys.pasteHint"), placeholder: "sk-…\nsk-…", onInput: again });
       /** @type {HTMLInputElement} */
       const file = h("input", { type: "file", accept: ".txt,.csv,text/plain", "aria-label": t("keys.file"), on: { change: () => void take(file.files?.[0]) } });
       const result = h("div", { class: "stack", role: "status" });
@@ -79,6 +79,11 @@ export async function importKeys(service) {
       const cancel = button(t("action.cancel"), () => { if (isRunning) isCancelled = true; else close(null); });
       const next = button(t("keys.preview"), preview, { kind: "primary" });
       const actions = h("div", { class: "row end" }, cancel, next);
+      /** What was looked at is not what stands there now. */
+      function again() {
+        replace(result);
+        replace(actions, cancel, next);
+      }
       // What is long is not put into a text area: a hundred thousand lines in one would stop the page for seconds.
       let long = "";
       text.element.addEventListener("paste", (event) => {
