@@ -45,7 +45,7 @@ def test_the_pool_is_shown_in_numbers_and_by_its_keys(console_of, server, weathe
 
 
 def test_a_key_is_watched_while_it_cools_and_returns(console_of, server, fake, weather):
-    fake.tell("wk-secret-value-number-2", {"do": "429", "retry_after": 4})
+    fake.tell("wk-secret-value-number-2", {"do": "429", "retry_after": 6})
     console = open_keys(console_of, server, weather)
     for _ in range(3):
         assert server.http.get(f"{server.url}/proxy/{weather['slug']}/weather?q=x", headers={"X-Proxy-Key": PROXY_KEY}).status_code == 200
@@ -53,7 +53,13 @@ def test_a_key_is_watched_while_it_cools_and_returns(console_of, server, fake, w
     expect(second).to_contain_text("cooling")
     expect(second).to_contain_text("rate limited")
     expect(second.get_by_role("time").first).to_contain_text(" s")
-    expect(second).to_contain_text("active", timeout=10_000)
+    # Closer, too: why, for how long, and that it is back.
+    second.get_by_text("rate limited").click()
+    expect(console.dialog.get_by_text("It would not be chosen now:")).to_be_visible()
+    expect(console.dialog.get_by_text("cooling").first).to_be_visible()
+    expect(console.dialog.get_by_text(re.compile("It may be chosen:|It would be chosen next:"))).to_be_visible(timeout=15_000)
+    console.dialog.get_by_role("button", name="Close").click()
+    expect(second).to_contain_text("active")
 
 
 def test_filters_find_keys_and_stand_in_the_address(console_of, server, weather):

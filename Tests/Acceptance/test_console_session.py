@@ -76,6 +76,7 @@ def test_a_session_that_ends_keeps_what_was_typed_and_sends_it_after_the_next_lo
     console.dialog.get_by_role("button", name="Make").click()
     again = console.page.get_by_role("dialog", name="Log in again")
     expect(again).to_be_visible()
+    expect(again.get_by_role("combobox")).to_have_count(0)  # Another language would draw the page anew.
     assert console.violations() == []
     again.get_by_label("Password").fill(ADMIN_PASSWORD)
     again.get_by_role("button", name="Log in", exact=True).click()
@@ -90,6 +91,29 @@ def test_logging_out_leaves_nothing_on_the_page(console: Console, server: Rotato
     console.page.get_by_role("button", name="Log out").click()
     expect(console.page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
     expect(console.page.get_by_role("navigation")).to_have_count(0)
+
+
+def test_the_page_outlives_its_server_without_a_flood_of_messages(launch, console_of):
+    server = launch()
+    made = server.admin.post("/admin/proxy-configs", json={"name": "Many", "slug": "many", "config_type": "GENERIC", "target_url": "http://127.0.0.1:9", "api_key_location": "header", "api_key_name": "X-Key"})
+    server.admin.post(f"/admin/proxy-configs/{made['id']}/keys/batch", expect=200, json={"keys": [f"wk-flood-{number:05}" for number in range(3000)]})
+    console = console_of(server, f"services/{made['id']}/keys")
+    grid = console.main.get_by_role("grid")
+    expect(grid.get_by_role("checkbox", name="Select #1", exact=True)).to_be_visible()
+    server.kill()
+    expect(console.page.get_by_role("navigation", name="Console").get_by_text("Not connected")).to_be_visible()
+    # To where nothing is in memory yet: it cannot be had now, which is said once, and comes by itself later.
+    grid.get_by_role("row").nth(3).focus()
+    console.page.keyboard.press("End")
+    told = console.page.get_by_role("region", name="Messages").get_by_text("The server cannot be reached.")
+    expect(told).to_have_count(1)
+    calls: list[str] = []
+    console.page.on("request", lambda request: calls.append(request.url))
+    console.page.wait_for_timeout(4_000)
+    expect(told).to_have_count(1)
+    assert len([url for url in calls if "/keys?" in url]) <= 6, "it is asked for now and then"
+    server.start()
+    expect(grid.get_by_role("checkbox", name="Select #3000")).to_be_visible(timeout=15_000)
 
 
 def test_the_token_is_in_memory_alone(console: Console, server: Rotator):

@@ -7,7 +7,7 @@ import { address, place } from "./core/router.js";
 import { session } from "./core/session.js";
 import { currentLanguage, setLanguage, t } from "./core/text.js";
 import { button, failure } from "./components/controls.js";
-import { installToasts } from "./components/toasts.js";
+import { clearToasts, installToasts } from "./components/toasts.js";
 import { clientsView } from "./views/clients.js";
 import { loginForm } from "./views/login.js";
 import { overviewView } from "./views/overview.js";
@@ -113,7 +113,7 @@ function drawPage() {
 function askForLogin() {
   const dialog = h("dialog", { class: "dialog narrow", "aria-labelledby": "session-ended" });
   dialog.append(
-    h("header", {}, h("h2", { id: "session-ended" }, t("session.ended"))), h("div", { class: "dialog-body" }, h("p", {}, t("session.endedHint")), loginForm(), languageSelect()));
+    h("header", {}, h("h2", { id: "session-ended" }, t("session.ended"))), h("div", { class: "dialog-body" }, h("p", {}, t("session.endedHint")), loginForm()));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   session.addEventListener("begin", () => {
     dialog.close();
@@ -124,13 +124,13 @@ function askForLogin() {
 }
 
 setTheme(theme());
-setLanguage(currentLanguage());
 installToasts();
 addEventListener("hashchange", () => { if (session.token !== null) void showView(); });
 feed.addEventListener("change", drawConnection);
 session.addEventListener("end", askForLogin);
 session.addEventListener("leave", () => {
   for (const end of endings.splice(0)) end();
+  clearToasts();
   drawLogin();
 });
 session.addEventListener("begin", () => { if (!app.contains(main)) drawPage(); });

@@ -109,8 +109,13 @@ export function formDialog(options) {
             } catch (error) {
               const text = error instanceof Error ? error.message : String(error);
               replace(message, text);
+              send.disabled = false;
               // The server names the member that it does not take.
-              fields.find((field) => field.name !== "" && new RegExp(`(^|[^a-z_])${field.name}([^a-z_]|$)`).test(text))?.refuse(text);
+              const named = fields.find((field) => field.name !== "" && new RegExp(`(^|[^a-z_])${field.name}([^a-z_]|$)`).test(text));
+              named?.refuse(text);
+              // Being disabled took the focus away from the button; the form itself may have found a place for it.
+              if (named !== undefined) named.focus();
+              else if (!form.contains(document.activeElement)) send.focus();
             } finally {
               send.disabled = false;
             }

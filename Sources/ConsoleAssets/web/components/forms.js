@@ -110,8 +110,12 @@ export function numberField(options) {
       return options.check?.(value) ?? null;
     },
   }, {
-    // What separates groups of digits is not a part of the number.
-    read: () => input.value.trim() === "" ? null : Number(input.value.replace(/[\s,_]/g, "")),
+    // What separates groups of three digits is not a part of the number; anything else is no whole number, as “1,5” and “1.000” may mean this or that.
+    read: () => {
+      const text = input.value.trim();
+      if (text === "") return null;
+      return /^\d+$|^\d{1,3}([\s,_]\d{3})+$/.test(text) ? Number(text.replace(/\D/g, "")) : NaN;
+    },
     write: (value) => { input.value = String(value); },
   });
 }

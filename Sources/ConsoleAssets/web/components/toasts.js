@@ -15,6 +15,13 @@ export function installToasts() {
   if (!region.isConnected) document.body.append(region);
 }
 
+/** Takes all messages away: what they offer to undo is no business of the next one who logs in. */
+export function clearToasts() {
+  if (region.matches(":popover-open")) region.hidePopover();
+  polite.replaceChildren();
+  assertive.replaceChildren();
+}
+
 /**
  * Tells something that has happened. An error stays until it is closed; a message with something to undo for ten seconds.
  *
@@ -23,10 +30,12 @@ export function installToasts() {
  */
 export function notify(text, options = {}) {
   const isError = options.kind === "error";
+  // The same error, told already and not closed, is not told twice.
+  if (isError && [...assertive.querySelectorAll("p")].some((told) => told.textContent === text)) return;
   const close = () => {
     clearTimeout(timer);
     toast.remove();
-    if (polite.childElementCount + assertive.childElementCount === 0) region.hidePopover();
+    if (region.matches(":popover-open") && polite.childElementCount + assertive.childElementCount === 0) region.hidePopover();
   };
   const toast = h(
     "div", { class: `toast ${isError ? "error" : ""}` }, icon(isError ? "warning" : "check"), h("p", {}, text),

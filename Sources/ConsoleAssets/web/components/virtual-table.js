@@ -53,6 +53,8 @@ export class VirtualTable {
   static rowHeight = 44;
   static pageSize = 100;
   static pagesKept = 12;
+  /** What could not be had is asked for again after so many milliseconds. */
+  static retryAfter = 3_000;
   /** Browsers cannot scroll further than some 2^24 pixels: beyond, positions are scaled. */
   static heightMax = 8_000_000;
 
@@ -131,7 +133,7 @@ export class VirtualTable {
       page.abort.abort();
       this.#pages.delete(number);
     }
-    await Promise.all([...this.#pages].filter(([, page]) => page.rows !== null).map(([number]) => this.#load(number, true)));
+    await Promise.all([...this.#pages].filter(([, page]) => page.rows !== null).map(([number]) => this.#load(number, true, true)));
   }
 
   /** Forgets which rows are selected. */
@@ -175,8 +177,9 @@ export class VirtualTable {
   /**
    * @param {number} number
    * @param {boolean} [again] Whether it is there and is to be replaced.
+   * @param {boolean} [isQuiet] Whether nobody has asked for it: then nothing is said where it cannot be had.
    */
-  async #load(number, again = false) {
+  async #load(number, again = false, isQuiet = false) {
     if (!again && this.#pages.has(number)) return;
     const generation = this.#generation;
     const abort = new AbortController();
@@ -184,7 +187,8 @@ export class VirtualTable {
     this.#pages.set(number, { rows: before?.rows ?? null, abort });
     try {
       const { rows, total } = await this.#options.load({ offset: number * VirtualTable.pageSize, limit: VirtualTable.pageSize, sort: this.#sort }, abort.signal);
-      if (generation !== this.#generation) return;
+      // Forgotten, or asked for anew, in the meantime.
+      if (generation !== this.#generation || this.#pages.get(number)?.abort !== abort) return;
       this.#pages.set(number, { rows, abort });
       if (this.#total !== total || !this.#isKnown) {
         this.#total = total;
@@ -192,11 +196,16 @@ export class VirtualTable {
         this.#options.totalChanged?.(total);
       }
     } catch (error) {
-      if (generation !== this.#generation) return;
-      this.#pages.delete(number);
-      if (!abort.signal.aborted) {
-        failed(error);
-        this.#isKnown = true;
+      if (generation !== this.#generation || this.#pages.get(number)?.abort !== abort || abort.signal.aborted) return;
+      if (!isQuiet) failed(error);
+      this.#isKnown = true;
+      // What was there stays. What was not is asked for again after a while: at once would be without end where the server is away.
+      if (before?.rows === undefined || before.rows === null) {
+        setTimeout(() => {
+          if (this.#pages.get(number)?.abort !== abort) return;
+          this.#pages.delete(number);
+          this.#scheduleDraw();
+        }, VirtualTable.retryAfter);
       }
     }
     this.#scheduleDraw();

@@ -88,6 +88,7 @@ class Feed extends EventTarget {
     const abort = new AbortController();
     const ended = () => abort.abort();
     session.addEventListener("end", ended, { once: true });
+    session.addEventListener("leave", ended, { once: true });
     try {
       const response = await send("GET", "/admin/events", { signal: abort.signal });
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
@@ -102,6 +103,7 @@ class Feed extends EventTarget {
       }
     } finally {
       session.removeEventListener("end", ended);
+      session.removeEventListener("leave", ended);
       abort.abort();
     }
   }

@@ -38,6 +38,8 @@ export function setLanguage(wanted) {
   document.documentElement.lang = locale();
 }
 
+document.documentElement.lang = locale();
+
 /**
  * The text of a key in the present language. `{name}` stands for a parameter; where a text has the forms `one|other`, the parameter `count` chooses.
  * Numbers are written as the language writes them.

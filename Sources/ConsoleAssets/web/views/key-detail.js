@@ -2,7 +2,9 @@
 
 import { h, replace } from "../core/dom.js";
 import { api, withQuery } from "../core/api.js";
+import { feed } from "../core/feed.js";
 import { compact, countdown, duration, number, percent, timeElement } from "../core/format.js";
+import { repeat } from "../core/repeat.js";
 import { address } from "../core/router.js";
 import { t, word } from "../core/text.js";
 import { badge, button, copyButton, failed, fill, segmented } from "../components/controls.js";
@@ -29,14 +31,18 @@ import { nameOf, standing } from "./keys.js";
 export async function openKey(service, id) {
   let hasChanged = false;
   const place = h("div", { class: "stack" });
+  /** @type {(() => void)[]} */
+  const endings = [];
+  const end = () => { for (const one of endings.splice(0)) one(); };
   await openDialog({
     title: t("keys.oneTitle", { id }),
     shape: "side",
     content: (/** @type {(done: null) => void} */ close) => {
       const show = () => fill(place, async () => {
+        end();
         /** @type {Key} */
         const key = await api.get(`/admin/keys/${id}`);
-        return content(service, key, {
+        return content(service, key, (ending) => endings.push(ending), {
           changed: () => {
             hasChanged = true;
             void show();
@@ -51,15 +57,17 @@ export async function openKey(service, id) {
       return { body: place };
     },
   });
+  end();
   return hasChanged;
 }
 
 /**
  * @param {Service} service
  * @param {Key} key
+ * @param {(end: () => void) => void} onLeave
  * @param {{changed: () => void, gone: () => void}} tell
  */
-function content(service, key, tell) {
+function content(service, key, onLeave, tell) {
   const path = `/admin/keys/${key.key_id}`;
   /** @param {boolean} isActive */
   const setActive = async (isActive) => {
@@ -97,23 +105,17 @@ function content(service, key, tell) {
     await api.delete(path);
     tell.gone();
   };
-  const chances = h("p", { role: "status" });
-  void explain(service, key, chances).catch(failed);
+  const stands = new Standing(service, key);
+  // Events tell of the key as a whole; rests for one model and what is left of its quota are asked for.
+  onLeave(feed.listen("key_state", (events) => { if (events.some((event) => event.key_id === key.key_id)) void stands.refresh().catch(() => {}); }));
+  repeat(5_000, () => stands.refresh(), onLeave);
   const limits = LIMITS.filter(([member]) => key.limits[member]);
   return [
     h("div", { class: "row" }, h("code", {}, key.key_masked), copyButton(String(key.key_id), t("keys.copyID"))),
     h(
       "div", { class: "row" }, button(t("action.edit"), edit), button(t(key.is_active ? "keys.disable" : "keys.enable"), () => setActive(!key.is_active)),
       button(t("keys.reset"), reset, { icon: "refresh" }), button(t("keys.delete"), remove, { kind: "danger", icon: "trash" })),
-    h("section", { class: "stack" }, h("h3", {}, t("keys.stands")), h("p", {}, standing(key)), chances, key.cooling_models.length > 0 && plainTable({
-      caption: t("keys.modelRests"), rows: key.cooling_models,
-      columns: [
-        { label: t("keys.model"), cell: (rest) => rest.model },
-        { label: t("keys.reason"), cell: (rest) => word("requests.reason", rest.state_reason) },
-        { label: t("keys.back"), cell: (rest) => countdown(rest.cooling_until) },
-      ],
-    })),
-    h("section", { class: "stack" }, h("h3", {}, t("keys.quota")), key.quota.length === 0 ? h("p", { class: "quiet" }, t("keys.noQuota")) : key.quota.map(quota)),
+    stands.element,
     h(
       "dl", { class: "facts" }, h("dt", {}, t("keys.name")), h("dd", {}, key.name === "" ? "–" : key.name), h("dt", {}, t("keys.weight")), h("dd", {}, number(key.weight)),
       h("dt", {}, t("keys.tags")), h("dd", {}, key.tags.length === 0 ? "–" : key.tags.map((tag) => [h("span", { class: "tag" }, tag), " "])),
@@ -123,6 +125,51 @@ function content(service, key, tell) {
       limits.map(([member, label]) => [h("dt", {}, t(label)), h("dd", {}, number(key.limits[member] ?? 0))])),
     history(service, key),
   ];
+}
+
+/** How a key stands, and what is left of its quota, as it goes on. */
+class Standing {
+  #service;
+  #id;
+  #state = h("p", {});
+  #chances = h("p", { role: "status" });
+  #rests = h("div", {});
+  #quota = h("div", { class: "stack" });
+  #shown = "";
+
+  element = h(
+    "div", { class: "stack" }, h("section", { class: "stack" }, h("h3", {}, t("keys.stands")), this.#state, this.#chances, this.#rests),
+    h("section", { class: "stack" }, h("h3", {}, t("keys.quota")), this.#quota));
+
+  /**
+   * @param {Service} service
+   * @param {Key} key
+   */
+  constructor(service, key) {
+    this.#service = service;
+    this.#id = key.key_id;
+    this.#show(key);
+  }
+
+  async refresh() { this.#show(await api.get(`/admin/keys/${this.#id}`)); }
+
+  /** @param {Key} key */
+  #show(key) {
+    const shown = JSON.stringify([key.state, key.state_reason, key.cooling_until, key.cooling_models, key.quota]);
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    replace(this.#state, standing(key));
+    replace(this.#rests, key.cooling_models.length > 0 && plainTable({
+      caption: t("keys.modelRests"), rows: key.cooling_models,
+      columns: [
+        { label: t("keys.model"), cell: (rest) => rest.model },
+        { label: t("keys.reason"), cell: (rest) => word("requests.reason", rest.state_reason) },
+        { label: t("keys.back"), cell: (rest) => countdown(rest.cooling_until) },
+      ],
+    }));
+    replace(this.#quota, key.quota.length === 0 ? h("p", { class: "quiet" }, t("keys.noQuota")) : key.quota.map(quota));
+    void explain(this.#service, key, this.#chances).catch(failed);
+  }
 }
 
 /** @param {import("../core/types.js").QuotaAmount} amount */

@@ -121,12 +121,13 @@ export async function requestsView({ root, query: parameters, signal, onLeave })
     try {
       const [services, clients, stats] = await Promise.all([
         /** @type {Promise<Service[]>} */ (api.all("/admin/proxy-configs")), /** @type {Promise<Client[]>} */ (api.all("/admin/client-keys")),
-        /** @type {Promise<Stats>} */ (api.get(withQuery("/admin/stats", { window: "24h", top: 200 }), signal)),
+        // For suggestions alone: they are kept in the store, which may be away, and the requests are not.
+        /** @type {Promise<Stats | null>} */ (api.get(withQuery("/admin/stats", { window: "24h", top: 200 }), signal)).catch(() => null),
       ]);
       if (signal.aborted) return;
       names = new Map(services.map((service) => [service.slug, service.name]));
       filters = new RequestFilters({
-        query, services, clients: [...new Set([...stats.clients.map((one) => one.client), ...clients.map((one) => one.name)])], models: stats.models.map((one) => one.model),
+        query, services, clients: [...new Set([...stats?.clients.map((one) => one.client) ?? [], ...clients.map((one) => one.name)])], models: stats?.models.map((one) => one.model) ?? [],
         changed: (wanted) => {
           query = wanted;
           rewrite(["requests"], wanted);

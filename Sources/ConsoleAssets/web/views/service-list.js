@@ -108,7 +108,8 @@ export async function serviceListView({ root, query, signal, onLeave }) {
       if (signal.aborted) return;
       base = withoutSlash(config.proxy_public_base_url);
       entries = /** @type {Service[]} */ (services).map((service) => ({ service, keys: null, tally: null }));
-      await refreshTraffic();
+      // Statistics are kept in the store, which may be away: the services are there without them.
+      await refreshTraffic().catch(() => {});
       if (signal.aborted) return;
       drawFrame();
       void loadSummaries(entries);
