@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import { api, ApiError } from "../core/api.js";
+import { api, withQuery } from "../core/api.js";
 import { h, replace } from "../core/dom.js";
 import { duration, NONE, number, octets } from "../core/format.js";
 import { address } from "../core/router.js";
@@ -241,12 +241,17 @@ export class AnswerView {
     replace(this.#trace, h("p", { class: "hint" }, t("services.try.traceWaiting")));
     for (const until = performance.now() + TRACE_WAIT; performance.now() < until;) {
       try {
-        const { items } = /** @type {{items: ExchangeTrace[]}} */ (await api.get(`/admin/requests/${encodeURIComponent(requestID)}`, this.#signal));
+        // The listing says that there is none yet; asked for itself, what is not there is an error, and the browser writes each down.
+        const { items: found } = /** @type {{items: unknown[]}} */ (await api.get(withQuery("/admin/requests", { request_id: requestID, limit: 1 }), this.#signal));
         if (isOver()) return;
-        if (items[0] !== undefined) return this.#showTrace(items[0]);
+        if (found.length > 0) {
+          const { items } = /** @type {{items: ExchangeTrace[]}} */ (await api.get(`/admin/requests/${encodeURIComponent(requestID)}`, this.#signal));
+          if (isOver()) return;
+          if (items[0] !== undefined) return this.#showTrace(items[0]);
+        }
       } catch (error) {
         if (isOver()) return;
-        if (!(error instanceof ApiError && error.status === 404)) return replace(this.#trace, h("p", { class: "hint" }, error instanceof Error ? error.message : String(error)));
+        return replace(this.#trace, h("p", { class: "hint" }, error instanceof Error ? error.message : String(error)));
       }
       await new Promise((resolve) => setTimeout(resolve, TRACE_EVERY));
     }
